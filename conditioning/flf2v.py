@@ -1,0 +1,48 @@
+"""FLF2V: boundary frames are coded as stills, each once, and shared by the two GOPs that meet there.
+
+    still   still   still   still
+      [0 ... 32]
+              [32 ... 64]          frame 32 is shown once, as GOP 0 decoded it
+                      [64 ... 96]
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar, final
+
+from conditioning.spans import read_reference, shared_spans, write_reference
+from rfcodec.bitstream.fields import ByteReader
+from rfcodec.protocols import Corrector, Decoded, Frames, StillCoder
+from rfcodec.types import GopSpan
+
+
+@final
+class FirstLastToVideo:
+    """Independent GOPs between boundary frames; side information is the last one, and in GOP 0 the first one before it."""
+
+    ID: ClassVar[int] = 3
+    chained: ClassVar[bool] = False
+    corrector: Corrector | None = None
+
+    def __init__(self, still: StillCoder, prompt: str) -> None:
+        self._still, self._prompt = still, prompt
+
+    def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
+        """Overlapping GOPs; the first pays for two boundaries, a GOP of one frame has one."""
+        for span in shared_spans(num_frames, gop):
+            yield replace(span, references=1 + int(span.index == 0 and span.num_frames > 1))
+
+    def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
+        """The boundary frames that are new, in equal shares."""
+        new = frames[[0, -1]] if span.references == 2 else frames[-1:]
+        return b"".join(write_reference(self._still, frame, max_bytes // len(new)) for frame in new)
+
+    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
+        """Both boundaries; without the GOP before, only what the side information itself holds."""
+        reader = ByteReader(side_info)
+        known = [read_reference(self._still, reader) for _ in range(span.references)]
+        if span.num_frames == 1:
+            return {"text": self._prompt, "first": known[0]}
+        shared = previous.condition.last if previous else None
+        first = known[0] if span.references == 2 else shared
+        return {"text": self._prompt, "first": first, "last": known[-1]}

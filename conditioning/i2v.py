@@ -1,0 +1,53 @@
+"""I2V: the first frame is coded as a still; every further GOP stands on the last decoded frame of the one before.
+
+    still
+      |
+    [0 ... 32]
+            [32 ... 64]          frame 32 is shown once, as GOP 0 decoded it
+                    [64 ... 96]
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar, final
+
+from conditioning.corrections import TransformCorrector
+from conditioning.spans import read_reference, read_rmse, rmse, shared_spans, write_reference, write_rmse
+from rfcodec.bitstream.fields import ByteReader
+from rfcodec.errors import InvalidField
+from rfcodec.protocols import Corrector, Decoded, Frames, Reference, StillCoder
+from rfcodec.types import GopSpan
+
+
+@final
+class ImageToVideo:
+    """A chain of GOPs; side information is a still in the first and the chained frame's error in the others."""
+
+    ID: ClassVar[int] = 2
+    chained: ClassVar[bool] = True
+
+    def __init__(self, still: StillCoder, prompt: str) -> None:
+        self.corrector: Corrector | None = TransformCorrector()
+        self._still, self._prompt = still, prompt
+
+    def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
+        """Overlapping GOPs; all but the last have a tail that the next one stands on."""
+        for span in shared_spans(num_frames, gop):
+            yield replace(span, references=int(span.index == 0), tail=int(span.stop < num_frames))
+
+    def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
+        """The first frame as a still, or how far the chained frame is off."""
+        if previous is None:
+            return write_reference(self._still, frames[0], max_bytes)
+        return write_rmse(rmse(frames[0], previous.frames[-1]))
+
+    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
+        """The still, or the last frame of the GOP before."""
+        reader = ByteReader(side_info)
+        if span.index == 0:
+            first = read_reference(self._still, reader)
+        elif previous is None:
+            raise InvalidField(f"GOP {span.index} of a chain cannot be decoded without the GOP before it")
+        else:
+            first = Reference(previous.frames[-1], read_rmse(reader))
+        return {"text": self._prompt, "first": first}

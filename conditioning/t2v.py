@@ -1,0 +1,39 @@
+"""T2V: nothing but text conditions a GOP, and text stands in the sequence header.
+
+    GOP 0          GOP 1          GOP 2
+    [0 ... 32]     [33 ... 65]    [66 ... 98]      disjoint, independent
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, final
+
+from rfcodec.errors import InvalidField
+from rfcodec.protocols import Corrector, Decoded, Frames, StillCoder
+from rfcodec.types import GopSpan
+
+
+@final
+class TextToVideo:
+    """No reference frames, no side information."""
+
+    ID: ClassVar[int] = 1
+    chained: ClassVar[bool] = False
+    corrector: Corrector | None = None
+
+    def __init__(self, still: StillCoder, prompt: str) -> None:
+        self._prompt = prompt
+
+    def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
+        """Disjoint GOPs; the last one may be shorter."""
+        for index, start in enumerate(range(0, num_frames, gop)):
+            yield GopSpan(index, start, min(start + gop, num_frames))
+
+    def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
+        """Nothing."""
+        return b""
+
+    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
+        """The text."""
+        if side_info:
+            raise InvalidField(f"T2V has no side information, the GOP holds {len(side_info)} bytes of it")
+        return {"text": self._prompt}

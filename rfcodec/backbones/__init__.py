@@ -1,0 +1,1 @@
+"""Backbones of our own and loaders of foreign ones."""

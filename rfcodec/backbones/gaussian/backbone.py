@@ -1,0 +1,80 @@
+"""The Gaussian backbones: a prior and a linear transform behind the protocol of all backbones."""
+
+import math
+from importlib.resources import files
+from pathlib import Path
+from typing import final
+
+import scipy
+import torch
+
+from rfcodec.backbones.gaussian.prior import GaussianPrior, KnownFrame
+from rfcodec.backbones.gaussian.spectrum import Spectrum
+from rfcodec.backbones.gaussian.transforms import BlockTransform, PixelTransform, Transform
+from rfcodec.config import RuntimeConfig
+from rfcodec.errors import ConfigError, UnsupportedCondition
+from rfcodec.flow.path import time_of_snr
+from rfcodec.flow.rollout import rollout
+from rfcodec.protocols import Condition, Frames, Latents, Reference, Step
+from rfcodec.types import Identity, InformationProfile
+
+
+@final
+class GaussianBackbone:
+    """Exact in everything: velocity, conditioning on first and last frames, information. Knows no text."""
+
+    def __init__(self, name: str, spectrum: Spectrum, transform: Transform) -> None:
+        self.geometry = transform.geometry
+        self.spectrum = spectrum
+        profile = f"cpu float32 torch {torch.__version__.partition('+')[0]} scipy {scipy.__version__}"
+        self.identity = Identity(name, spectrum.digest, profile)
+        self._transform = transform
+
+    def encode(self, frames: Frames) -> Latents:
+        """Frames of legal size to latents."""
+        return self._transform.encode(frames)
+
+    def decode(self, latents: Latents) -> Frames:
+        """Latents to frames."""
+        return self._transform.decode(latents)
+
+    def condition(self, condition: Condition) -> GaussianPrior:
+        """The prior given the references, whose error it takes into account; raises UnsupportedCondition for text."""
+        if condition.text:
+            raise UnsupportedCondition(f"the {self.identity.name} backbone knows no text: leave the prompt empty")
+        shape = self.geometry.latent_shape(condition.num_frames, condition.width, condition.height)
+        known = [self._known(condition.first, 0)] if condition.first else []
+        if condition.last and shape[1] > 1:
+            known.append(self._known(condition.last, shape[1] - 1))
+        return GaussianPrior(self.spectrum, shape, tuple(known))
+
+    def profile(self, condition: GaussianPrior) -> InformationProfile:
+        """Closed form, at ln A = -7, -6.5, ... 4."""
+        log_snr = tuple(k / 2 for k in range(-14, 9))
+        return InformationProfile(log_snr, tuple(condition.mmse(time_of_snr(math.exp(u))) for u in log_snr))
+
+    def run(self, condition: GaussianPrior, step: Step) -> Latents:
+        """Loops over the closed-form velocity."""
+        return rollout(condition.velocity, condition.shape, step)
+
+    def _known(self, reference: Reference, position: int) -> KnownFrame:
+        latents = self._transform.encode_still(reference.frame, position > 0)
+        return KnownFrame(position, latents, self._transform.error_gain * max(reference.rmse, 0.25) ** 2)
+
+
+def _open(name: str, table: str, transform: Transform, options: str) -> GaussianBackbone:
+    if options:
+        raise ConfigError(f"the {name} backbone has no options: leave backbone_options empty, not {options!r}")
+    return GaussianBackbone(name, Spectrum.load(Path(str(files("rfcodec.backbones.gaussian") / table))), transform)
+
+
+def pixel_backbone(runtime: RuntimeConfig, options: str) -> GaussianBackbone:
+    """Video in pixels of decorrelated colour, with a spectrum fitted to natural video. Runs on the CPU."""
+    return _open("gaussian", "pixel.json", PixelTransform(), options)
+
+
+def latent_backbone(runtime: RuntimeConfig, options: str) -> GaussianBackbone:
+    """Sixteen nearly white channels in the geometry of Wan latents. Runs on the CPU."""
+    return _open("gaussian-latent", "latent.json", BlockTransform(), options)
+
+

@@ -1,0 +1,146 @@
+"""The Gaussian prior over latents and its closed-form denoiser (docs/maths.md, section 6).
+
+The covariance is diagonal in the spatial cosine transform and across channels; over time it is dense, one f x f matrix
+for each channel and ring of frequency.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import final
+
+import numpy as np
+import scipy.fft
+import torch
+from jaxtyping import Float32, Float64
+from torch import Tensor
+
+from rfcodec.backbones.gaussian.spectrum import Spectrum, frequency_bins
+from rfcodec.flow.path import clean_to_velocity
+from rfcodec.protocols import Shape
+
+
+@dataclass(frozen=True)
+class KnownFrame:
+    """A latent frame that is known up to an error of the given variance for each channel."""
+
+    position: int
+    latents: Float32[np.ndarray, "c h w"]
+    error: Float64[np.ndarray, "c"]
+
+
+@final
+class GaussianPrior:
+    """Stationary prior over latents of one shape, conditioned on known frames exactly.
+
+    With S the known frames, A = R_S+ their regression and d their error variance: mean = A y and
+    covariance = variance (R - A R_S) + A diag(d) A'; d = 0 pins a frame.
+    """
+
+    def __init__(self, spectrum: Spectrum, shape: Shape, known: tuple[KnownFrame, ...] = ()) -> None:
+        self.shape = shape
+        rings = _rings(shape[2], shape[3])
+        self._order, self._bounds = rings.order, rings.bounds
+        self.variances = spectrum.variances(rings.centres)
+        times = np.arange(shape[1], dtype=np.float64)
+        self.correlation = spectrum.correlation(rings.centres, times[:, None] - times[None, :])
+        covariance, regression = self._condition(known)
+        eigenvalues, self._basis = np.linalg.eigh(covariance)
+        self._eigenvalues = np.maximum(eigenvalues, 0.0)
+        self._mean = self._conditional_mean(known, regression)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Coefficients of one frame and channel on each ring."""
+        return np.diff(self._bounds)
+
+    def mode_variances(self) -> tuple[Float64[np.ndarray, "modes"], Float64[np.ndarray, "modes"]]:
+        """Variances of the independent modes, and how many modes have each."""
+        counts = np.broadcast_to(self.counts[None, :, None], self._eigenvalues.shape)
+        return self._eigenvalues.ravel(), counts.ravel().astype(np.float64)
+
+    def mmse(self, t: float) -> float:
+        """Mean squared error per dimension of x0_hat at time t, in closed form."""
+        variances, counts = self.mode_variances()
+        return float(np.average(variances * t * t / ((1 - t) ** 2 * variances + t * t), weights=counts))
+
+    def velocity(self, x: Tensor, t: float) -> Tensor:
+        """v = (x - E[x0 | x_t = x]) / t, float32."""
+        return clean_to_velocity(self.clean(x, t), x, t)
+
+    def clean(self, x: Tensor, t: float) -> Tensor:
+        """E[x0 | x_t = x]: each ring's Wiener matrix over time."""
+        gain = self._eigenvalues * (1 - t) / ((1 - t) ** 2 * self._eigenvalues + t * t)
+        return self._map_modes(x, gain, np.float32(1 - t))
+
+    def sample(self, generator: np.random.Generator) -> Tensor:
+        """A draw from the prior, for tests and benchmarks."""
+        white = torch.from_numpy(generator.standard_normal(self.shape, dtype=np.float32))
+        return self._map_modes(white, np.sqrt(self._eigenvalues), np.float32(0))
+
+    def _map_modes(self, x: Tensor, gain: Float64[np.ndarray, "c b f"], mean_share: np.float32) -> Tensor:
+        # mean + M (x - mean_share mean), with M = basis diag(gain) basis'
+        matrices = torch.from_numpy(((self._basis * gain[..., None, :]) @ self._basis.swapaxes(-1, -2)).astype(np.float32))
+        rings = torch.from_numpy(self._to_rings(x.cpu().numpy()))
+        if self._mean is not None:
+            rings -= float(mean_share) * self._mean
+        for b, (start, stop) in enumerate(zip(self._bounds[:-1], self._bounds[1:], strict=True)):
+            rings[:, :, start:stop] = torch.bmm(matrices[:, b], rings[:, :, start:stop])
+        if self._mean is not None:
+            rings += self._mean
+        return torch.from_numpy(self._from_rings(rings.numpy())).to(x.device)
+
+    def _to_rings(self, x: Float32[np.ndarray, "c f h w"]) -> Float32[np.ndarray, "c f k"]:
+        coefficients = scipy.fft.dctn(x, axes=(2, 3), norm="ortho", workers=torch.get_num_threads())
+        return coefficients.reshape(*x.shape[:2], -1).take(self._order, axis=2)
+
+    def _from_rings(self, rings: Float32[np.ndarray, "c f k"]) -> Float32[np.ndarray, "c f h w"]:
+        coefficients = np.empty_like(rings)
+        coefficients[:, :, self._order] = rings
+        grid = coefficients.reshape(*rings.shape[:2], *self.shape[2:])
+        return scipy.fft.idctn(grid, axes=(2, 3), norm="ortho", workers=torch.get_num_threads(), overwrite_x=True)
+
+    def _condition(self, known: tuple[KnownFrame, ...]) -> tuple[Float64[np.ndarray, "c b f f"], Float64[np.ndarray, "b f s"]]:
+        positions = [frame.position for frame in known]
+        to_known = self.correlation[:, :, positions]
+        regression = to_known @ np.linalg.inv(self.correlation[:, positions][:, :, positions])
+        left = self.correlation - regression @ to_known.swapaxes(1, 2)
+        covariance = self.variances[:, :, None, None] * left
+        for column, frame in enumerate(known):
+            error = self._error_spectrum(frame.error)
+            one = regression[:, :, column]
+            covariance = covariance + error[:, :, None, None] * (one[:, :, None] * one[:, None, :])
+        return covariance, regression
+
+    def _error_spectrum(self, error: Float64[np.ndarray, "c"]) -> Float64[np.ndarray, "c b"]:
+        # a coded frame errs as a Gaussian test channel does: white, but nowhere above the variance of the source
+        wanted = float(np.sum(error[:, None] * self.counts))
+        low, high = 1.0, 1e9
+        for _ in range(60):
+            middle = np.sqrt(low * high)
+            reached = np.sum(np.minimum(middle * error[:, None], self.variances) * self.counts)
+            low, high = (middle, high) if reached < wanted else (low, middle)
+        return np.minimum(high * error[:, None], self.variances)
+
+    def _conditional_mean(self, known: tuple[KnownFrame, ...], regression: Float64[np.ndarray, "b f s"]) -> Tensor | None:
+        if not known:
+            return None
+        values = self._to_rings(np.stack([frame.latents for frame in known], axis=1))
+        mean = torch.empty(*self.shape[:2], values.shape[2])
+        weights = torch.from_numpy(regression.astype(np.float32))
+        for b, (start, stop) in enumerate(zip(self._bounds[:-1], self._bounds[1:], strict=True)):
+            mean[:, :, start:stop] = torch.matmul(weights[b], torch.from_numpy(values[:, :, start:stop]))
+        return mean
+
+
+@dataclass(frozen=True)
+class _Rings:
+    centres: np.ndarray
+    order: np.ndarray
+    bounds: np.ndarray
+
+
+@lru_cache(maxsize=4)
+def _rings(height: int, width: int) -> _Rings:
+    centres, index = frequency_bins(height, width)
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(centres)))])
+    return _Rings(centres, np.argsort(index, kind="stable"), bounds)

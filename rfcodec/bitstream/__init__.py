@@ -1,0 +1,1 @@
+"""Integers and bytes only: nothing here knows a tensor or a model."""

@@ -1,0 +1,205 @@
+"""The file: signature, version, units, index, end mark; reading in order, by seeking, and from a damaged file."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO, final
+
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.fields import ByteReader, increments
+from rfcodec.bitstream.headers import EndMark, GopHeader, SequenceHeader
+from rfcodec.bitstream.records import Unit, UnitType, read_unit, unit_size
+from rfcodec.errors import (
+    BitstreamError,
+    CorruptRecord,
+    InvalidField,
+    NotAStream,
+    OutputError,
+    TruncatedStream,
+    UnsupportedVersion,
+)
+
+SIGNATURE = b"RFV\x1a"
+VERSION = 1
+PREAMBLE = SIGNATURE + bytes([VERSION])
+END_BYTES = unit_size(len(fields.write(EndMark(bytes(8), bytes(4)))))
+
+
+@final
+@dataclass(frozen=True)
+class Index:
+    """Where the groups of units begin."""
+
+    offsets: tuple[int, ...] = increments("byte of each GOP unit from the start of the file", 2**31 - 1)
+
+
+@final
+@dataclass(frozen=True)
+class GopRecord:
+    """All units of one GOP. `intact` is False where symbols are cut short or doubtful."""
+
+    header: GopHeader
+    side_info: bytes = b""
+    symbols: bytes = b""
+    correction: bytes = b""
+    intact: bool = True
+
+
+def closing_bytes(gop_bytes: Iterable[int]) -> int:
+    """The most bytes that index and end mark take for GOPs of at most those sizes; a single GOP needs no index."""
+    sizes = list(gop_bytes)
+    if len(sizes) < 2:
+        return END_BYTES
+    offsets = tuple(accumulate(sizes[:-1], initial=(1 << 21) - 1))
+    return unit_size(len(fields.write(Index(offsets)))) + END_BYTES
+
+
+def closing_units(offsets: tuple[int, ...], position: int) -> bytes:
+    """Index (of two GOPs and more) and end mark of a stream whose units so far end at `position`."""
+    index = Unit(UnitType.INDEX, fields.write(Index(offsets))).write() if len(offsets) > 1 else b""
+    total = position + len(index) + END_BYTES
+    end = EndMark(total.to_bytes(8, "little"), len(index).to_bytes(4, "little"))
+    return index + Unit(UnitType.END, fields.write(end)).write()
+
+
+def write_stream(path: Path, units: Iterable[Unit]) -> int:
+    """Writes a whole stream and returns its size; nothing stands under `path` unless all went well.
+
+    Raises OutputError where the file cannot be written; errors of the units pass through.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        try:
+            with part.open("wb") as file:
+                size = _write_units(file, units)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}; choose another place or free some space") from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def _write_units(file: BinaryIO, units: Iterable[Unit]) -> int:
+    position, offsets = file.write(PREAMBLE), []
+    for unit in units:
+        if unit.type == UnitType.GOP:
+            offsets.append(position)
+        position += file.write(unit.write())
+    return position + file.write(closing_units(tuple(offsets), position))
+
+
+def read_preamble(reader: ByteReader) -> SequenceHeader:
+    """Signature, version and sequence header."""
+    start = reader.data[: len(PREAMBLE)]
+    if start[: len(SIGNATURE)] != SIGNATURE[: len(start)] or not start:
+        raise NotAStream("the file does not begin with the signature of an .rfv stream")
+    if reader.take(len(PREAMBLE))[-1] != VERSION:
+        raise UnsupportedVersion(f"the stream has version {start[-1]}, this decoder reads version {VERSION}: use another release")
+    unit = read_unit(reader)
+    if unit.type != UnitType.SEQUENCE:
+        raise InvalidField(f"the first unit has type {unit.type}, not {UnitType.SEQUENCE}")
+    return fields.read_whole(SequenceHeader, unit.payload)
+
+
+def read_units(reader: ByteReader) -> Iterator[Unit]:
+    """All units after the header, up to the end mark; raises on any damage."""
+    while True:
+        unit = read_unit(reader)
+        if unit.type == UnitType.END:
+            _check_end(fields.read_whole(EndMark, unit.payload), reader)
+            return
+        yield unit
+
+
+def _check_end(end: EndMark, reader: ByteReader) -> None:
+    total = int.from_bytes(end.total, "little")
+    if total != reader.position or not reader.exhausted:
+        raise InvalidField(f"the end mark counts {total} bytes, the file has {len(reader.data)}")
+
+
+def salvage_units(reader: ByteReader) -> Iterator[Unit]:
+    """The units that can be had of a damaged stream, symbols also where their checksum fails or their end is missing."""
+    while not reader.exhausted:
+        start = reader.position
+        try:
+            unit = read_unit(reader)
+        except (TruncatedStream, InvalidField):
+            yield from _doubtful(reader, start)
+            reader.position = _next_gop(reader, start + 1)
+        except CorruptRecord:
+            yield from _doubtful(reader, start)
+            if not _starts_unit(reader):
+                reader.position = _next_gop(reader, start + 1)
+        else:
+            if unit.type == UnitType.END:
+                return
+            yield unit
+
+
+def _doubtful(reader: ByteReader, start: int) -> Iterator[Unit]:
+    piece = ByteReader(reader.data)
+    piece.position = start
+    try:
+        kind, length = piece.take(1)[0], piece.varint()
+    except BitstreamError:
+        return
+    if kind == UnitType.SYMBOLS:
+        yield Unit(kind, reader.data[piece.position : piece.position + length], intact=False)
+
+
+def _starts_unit(reader: ByteReader) -> bool:
+    piece = ByteReader(reader.data)
+    piece.position = reader.position
+    try:
+        read_unit(piece)
+    except BitstreamError:
+        return False
+    return True
+
+
+def _next_gop(reader: ByteReader, start: int) -> int:
+    # GOP units are short, so that the search stays linear in the size of the file
+    for position in range(start, len(reader.data)):
+        if reader.data[position] == UnitType.GOP:
+            piece = ByteReader(reader.data[position : position + 4096])
+            try:
+                read_unit(piece)
+            except BitstreamError:
+                continue
+            return position
+    return len(reader.data)
+
+
+def read_gops(units: Iterable[Unit]) -> Iterator[GopRecord]:
+    """Groups units by GOP; unknown types are skipped."""
+    parts: dict[str, bytes] = {}
+    header, intact = None, True
+    names = {UnitType.SIDE_INFO: "side_info", UnitType.SYMBOLS: "symbols", UnitType.CORRECTION: "correction"}
+    for unit in units:
+        if unit.type == UnitType.GOP:
+            if header is not None:
+                yield GopRecord(header, **parts, intact=intact)
+            header, parts, intact = fields.read_whole(GopHeader, unit.payload), {}, True
+        elif unit.type in names:
+            parts[names[UnitType(unit.type)]] = unit.payload
+            intact = intact and unit.intact
+    if header is not None:
+        yield GopRecord(header, **parts, intact=intact)
+
+
+def read_index(data: bytes) -> Index | None:
+    """The index of a whole stream, found from its end; None where there is none."""
+    reader = ByteReader(data)
+    reader.position = max(0, len(data) - END_BYTES)
+    end = fields.read_whole(EndMark, read_unit(reader).payload)
+    size = int.from_bytes(end.index, "little")
+    if size == 0:
+        return None
+    reader.position = max(0, len(data) - END_BYTES - size)
+    return fields.read_whole(Index, read_unit(reader).payload)

@@ -1,0 +1,210 @@
+"""A field list that reads, writes, counts and prints a record.
+
+A record is a frozen dataclass whose fields are made by the functions below; their order is the order in the stream.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, fields
+from dataclasses import field as dataclass_field
+from typing import Any, NamedTuple, TypeVar
+
+from rfcodec.errors import InvalidField, TruncatedStream
+
+Record = TypeVar("Record")
+
+
+class ByteReader:
+    """Reads bytes in order and never beyond the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes; raises TruncatedStream if there are fewer."""
+        end = self.position + count
+        if end > len(self.data):
+            raise TruncatedStream(f"{count} bytes wanted at byte {self.position}, {len(self.data) - self.position} left")
+        piece, self.position = self.data[self.position : end], end
+        return piece
+
+    def varint(self) -> int:
+        """An unsigned LEB128 integer of at most nine bytes, in its shortest form."""
+        value = 0
+        for shift in range(0, 63, 7):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                if byte == 0 and shift:
+                    raise InvalidField("an integer is not in its shortest form")
+                return value
+        raise InvalidField("an integer is longer than nine bytes")
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing is left."""
+        return self.position == len(self.data)
+
+
+def varint(value: int) -> bytes:
+    """Unsigned LEB128: seven bits a byte, lowest first, the top bit set on all bytes but the last."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a value of one field becomes bytes and back, which values are legal, and what it means."""
+
+    write: Callable[[Any], bytes]
+    read: Callable[[ByteReader], Any]
+    legal: Callable[[Any], bool]
+    range: str
+    meaning: str
+
+
+class Line(NamedTuple):
+    """One printed field: name, value, size in bytes, meaning."""
+
+    name: str
+    value: Any
+    size: int
+    meaning: str
+
+
+def _field(kind: Kind, default: Any) -> Any:
+    metadata = {"kind": kind}
+    return dataclass_field(metadata=metadata) if default is None else dataclass_field(default=default, metadata=metadata)
+
+
+def uint(meaning: str, low: int = 0, high: int = 2**32 - 1, default: int | None = None) -> Any:
+    """An integer in [low, high] as a varint."""
+    return _field(
+        Kind(varint, ByteReader.varint, lambda v: isinstance(v, int) and low <= v <= high, f"{low} to {high}", meaning), default
+    )
+
+
+def milli(meaning: str, low: float, high: float, default: float | None = None) -> Any:
+    """A real number in [low, high] in thousandths, as a varint."""
+    kind = Kind(
+        lambda v: varint(round(v * 1000)),
+        lambda reader: reader.varint() / 1000,
+        lambda v: low <= v <= high and abs(v * 1000 - round(v * 1000)) < 1e-6,
+        f"{low} to {high} in steps of 0.001",
+        meaning,
+    )
+    return _field(kind, default)
+
+
+def choice(meaning: str, ids: Mapping[str, int], default: str | None = None) -> Any:
+    """One of some names, each with a literal id below 128."""
+    names = {number: name for name, number in ids.items()}
+    kind = Kind(
+        lambda v: varint(ids[v]),
+        lambda reader: names.get(number := reader.varint(), number),
+        lambda v: v in ids,
+        ", ".join(ids),
+        meaning,
+    )
+    return _field(kind, default)
+
+
+def octets(meaning: str, high: int, default: bytes | None = None) -> Any:
+    """At most `high` bytes, their number before them."""
+    kind = Kind(
+        lambda v: varint(len(v)) + v,
+        lambda reader: reader.take(reader.varint()),
+        lambda v: isinstance(v, bytes) and len(v) <= high,
+        f"at most {high} bytes",
+        meaning,
+    )
+    return _field(kind, default)
+
+
+def text(meaning: str, high: int, default: str | None = None) -> Any:
+    """UTF-8 text of at most `high` bytes, their number before them."""
+    kind = Kind(
+        lambda v: varint(len(v.encode())) + v.encode(),
+        _read_text,
+        lambda v: isinstance(v, str) and len(v.encode()) <= high,
+        f"at most {high} bytes",
+        meaning,
+    )
+    return _field(kind, default)
+
+
+def increments(meaning: str, high: int) -> Any:
+    """An increasing sequence of at most `high` integers: their number, then the differences, the first from 0."""
+    kind = Kind(
+        _write_increments,
+        _read_increments,
+        lambda v: len(v) <= high and all(0 < b - a < 1 << 32 for a, b in zip((0, *v), v, strict=False)),
+        f"at most {high} increasing numbers above 0",
+        meaning,
+    )
+    return _field(kind, None)
+
+
+def _read_text(reader: ByteReader) -> str:
+    try:
+        return reader.take(reader.varint()).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidField("a text is not UTF-8") from error
+
+
+def _write_increments(values: tuple[int, ...]) -> bytes:
+    return varint(len(values)) + b"".join(varint(b - a) for a, b in zip((0, *values), values, strict=False))
+
+
+def _read_increments(reader: ByteReader) -> tuple[int, ...]:
+    values: list[int] = []
+    count = reader.varint()
+    if count > len(reader.data):
+        raise TruncatedStream(f"{count} numbers announced in {len(reader.data)} bytes")
+    for _ in range(count):
+        values.append((values[-1] if values else 0) + reader.varint())
+    return tuple(values)
+
+
+def _kinds(record: Any) -> Iterator[tuple[Field, Kind]]:
+    for item in fields(record):
+        if "kind" in item.metadata:
+            yield item, item.metadata["kind"]
+
+
+def _checked(item: Field, kind: Kind, value: Any) -> Any:
+    if not kind.legal(value):
+        raise InvalidField(f"{item.name} is {value!r}; legal: {kind.range}")
+    return value
+
+
+def write(record: Any) -> bytes:
+    """The bytes of a record; raises InvalidField on a value outside its range."""
+    return b"".join(kind.write(_checked(item, kind, getattr(record, item.name))) for item, kind in _kinds(record))
+
+
+def read(cls: type[Record], reader: ByteReader) -> Record:
+    """Reads a record; raises TruncatedStream or InvalidField."""
+    return cls(**{item.name: _checked(item, kind, kind.read(reader)) for item, kind in _kinds(cls)})
+
+
+def read_whole(cls: type[Record], data: bytes) -> Record:
+    """Reads a record that fills `data`; raises InvalidField if bytes are left over."""
+    reader = ByteReader(data)
+    record = read(cls, reader)
+    if not reader.exhausted:
+        raise InvalidField(f"{len(data) - reader.position} bytes too many after {cls.__name__}")
+    return record
+
+
+def describe(record: Any) -> list[Line]:
+    """What each field holds, how many bytes it takes and what it means."""
+    lines = []
+    for item, kind in _kinds(record):
+        value = getattr(record, item.name)
+        lines.append(Line(item.name, value, len(kind.write(value)), kind.meaning))
+    return lines

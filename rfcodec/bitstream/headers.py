@@ -1,0 +1,80 @@
+"""The headers of a stream as field lists (docs/bitstream.md, sections 3 and 4)."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import final
+
+from rfcodec.bitstream.fields import choice, increments, milli, octets, text, uint
+from rfcodec.errors import InvalidField
+from rfcodec.types import VideoFormat
+
+SOLVERS = {"posterior": 0, "euler_maruyama": 1}
+DIFFUSIONS = {"eta": 0, "power": 1}
+MOST_PIXELS = 1 << 31  # of one GOP: bounds the memory that a header can ask for
+
+
+@final
+@dataclass(frozen=True)
+class SequenceHeader:
+    """All that a decoder must know before the first GOP."""
+
+    width: int = uint("width in pixels", 1, 65535)
+    height: int = uint("height in pixels", 1, 65535)
+    num_frames: int = uint("frames shown", 1, 2**31 - 1)
+    fps_numerator: int = uint("frames per second, numerator", 1, 2**31 - 1)
+    fps_denominator: int = uint("frames per second, denominator", 1, 2**31 - 1)
+    gop: int = uint("most frames of a GOP", 1, 4096)
+    mode: int = uint("id of the conditioner", 0, 127)
+    still: int = uint("id of the still coder", 0, 127)
+    codebook: int = uint("id of the codebook", 0, 127)
+    codebook_parameters: bytes = octets("fields of the codebook", 64)
+    solver: str = choice("solver of the SDE", SOLVERS)
+    diffusion: str = choice("family of g: eta sqrt(2t/(1-t)) or scale t^power", DIFFUSIONS)
+    diffusion_scale: float = milli("eta, or scale of g", 0, 100)
+    diffusion_power: float = milli("power of t in g", 0, 100)
+    steps: int = uint("model evaluations of a GOP", 2, 1000)
+    ode_tail: int = uint("closing steps that carry no bits", 1, 999)
+    tail_order: int = uint("order of the closing steps", 1, 2)
+    shift: float = milli("shift of the uniform grid; 0: each GOP writes its own grid", 0, 1000)
+    seed: int = uint("seed of all noise", 0, 2**62 - 1)
+    backbone: str = text("name of the backbone", 255)
+    weights: bytes = octets("hash of its weights", 8)
+    numeric_profile: str = text("what the encoder computed with", 255)
+    backbone_options: str = text("settings of the backbone", 4095)
+    prompt: str = text("text that conditions every GOP", 65535)
+
+    def __post_init__(self) -> None:
+        if self.width * self.height * min(self.gop, self.num_frames) > MOST_PIXELS:
+            raise InvalidField(f"{self.gop} frames of {self.width}x{self.height} are too much for one GOP: shorten the GOP")
+        if self.ode_tail >= self.steps:
+            raise InvalidField(f"ode_tail is {self.ode_tail} of {self.steps} steps; legal: 1 to {self.steps - 1}")
+
+    @property
+    def format(self) -> VideoFormat:
+        """Size, length and speed of the video."""
+        return VideoFormat(self.width, self.height, self.num_frames, Fraction(self.fps_numerator, self.fps_denominator))
+
+    @property
+    def coded_steps(self) -> int:
+        """Steps that carry bits."""
+        return self.steps - self.ode_tail
+
+
+@final
+@dataclass(frozen=True)
+class GopHeader:
+    """What differs from GOP to GOP."""
+
+    index: int = uint("number of the GOP", 0, 2**31 - 1)
+    symbol_bits: int = uint("bits of all symbols, shared evenly by the coded steps", 0, 2**40)
+    levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 1000)
+    digest: bytes = octets("BLAKE2s of the final latents, cut", 32)
+
+
+@final
+@dataclass(frozen=True)
+class EndMark:
+    """Closes a stream; of fixed size, so that the index is found from the end."""
+
+    total: bytes = octets("bytes of the whole stream, 8 bytes lowest first", 8)
+    index: bytes = octets("bytes of the index unit, 4 bytes lowest first", 4)

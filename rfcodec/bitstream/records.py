@@ -1,0 +1,65 @@
+"""Framed records: type, length, payload, CRC-32 (docs/bitstream.md, section 2)."""
+
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import final
+
+from rfcodec.bitstream.fields import ByteReader, varint
+from rfcodec.errors import CorruptRecord
+
+CRC_BYTES = 4
+
+
+class UnitType(IntEnum):
+    """What a unit holds. Unknown types below 64 are skipped by a decoder; GOP starts a group."""
+
+    SEQUENCE = 1
+    GOP = 2
+    SIDE_INFO = 3
+    SYMBOLS = 4
+    CORRECTION = 5
+    INDEX = 6
+    END = 7
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One framed piece of a stream. `intact` is False where a decoder kept a payload whose checksum fails."""
+
+    type: int
+    payload: bytes
+    intact: bool = True
+
+    def write(self) -> bytes:
+        """Type (1 byte), length (varint), payload, CRC-32 of all before it (4 bytes, lowest first)."""
+        body = bytes([self.type]) + varint(len(self.payload)) + self.payload
+        return body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")
+
+
+def unit_size(payload_bytes: int) -> int:
+    """Bytes of a unit with a payload of that length."""
+    return 1 + len(varint(payload_bytes)) + payload_bytes + CRC_BYTES
+
+
+def largest_payload(unit_bytes: int) -> int:
+    """The longest payload whose unit has at most unit_bytes; negative if there is none."""
+    payload = unit_bytes - CRC_BYTES - 2
+    while payload > 0 and unit_size(payload) > unit_bytes:
+        payload -= 1
+    return payload
+
+
+def read_unit(reader: ByteReader) -> Unit:
+    """The next unit; raises TruncatedStream at an early end and CorruptRecord on a failed checksum.
+
+    After a CorruptRecord the reader stands behind the unit, if its length is to be believed.
+    """
+    start = reader.position
+    kind = reader.take(1)[0]
+    payload = reader.take(reader.varint())
+    body = reader.data[start : reader.position]
+    if int.from_bytes(reader.take(CRC_BYTES), "little") != zlib.crc32(body):
+        raise CorruptRecord(f"the unit of type {kind} at byte {start} is damaged (checksum); `--partial` decodes what is intact")
+    return Unit(kind, payload)

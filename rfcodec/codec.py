@@ -1,0 +1,127 @@
+"""The pipeline, top to bottom: encode, decode, and the one reconstruct that both run.
+
+    frames --emit--> side info --condition--> Condition --+
+    frames --backbone.encode--> target --ChooseNoise--> Step <--ReplayNoise-- symbols
+                                                          |
+                               backbone.run(condition, Step) --> latents --correction--> DecodedGop
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from rfcodec.bitstream import fields, symbols
+from rfcodec.bitstream.container import GopRecord
+from rfcodec.bitstream.headers import GopHeader, SequenceHeader
+from rfcodec.bitstream.records import Unit, UnitType
+from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
+from rfcodec.engine import DecodedGop, Engine, check_identity, make_header, open_backbone
+from rfcodec.errors import InvalidField
+from rfcodec.intra import TrajectoryFrames
+from rfcodec.planning import latent_weights, measure_profile, plan_gop, plan_rate
+from rfcodec.protocols import Condition, Decoded, Frames
+from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
+from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
+from rfcodec.trajectory.step import GopPlan, Noise, TrajectoryStep
+from rfcodec.types import GopSpan, VideoFormat
+
+
+class Video(Protocol):
+    """Frames in: `read` is called with spans that move forward and overlap by a frame at most."""
+
+    @property
+    def format(self) -> VideoFormat:
+        """Size, length and speed."""
+        ...
+
+    def read(self, start: int, stop: int) -> Frames:
+        """Frames [start, stop), 8-bit RGB t y x 3."""
+        ...
+
+
+class Watcher:
+    """Is told how an encoding or decoding goes on; the base class ignores it."""
+
+    def step(self, span: GopSpan, k: int, mse: float) -> None:
+        """Coded step k of a GOP begins; mse is that of x0_hat in latent units."""
+
+    def gop(self, decoded: DecodedGop, source: Frames | None, size: int) -> None:
+        """A GOP is finished and took `size` bytes; its source is None in a decoder."""
+
+
+def encode(
+    video: Video, stream: StreamConfig, effort: EncoderConfig, runtime: RuntimeConfig, watcher: Watcher | None = None
+) -> Iterator[Unit]:
+    """Codes a video as units of a stream; raises ConfigError, BudgetTooSmall and errors of the video."""
+    watcher = watcher or Watcher()
+    backbone = open_backbone(stream.backbone, stream.backbone_options, runtime)
+    engine = Engine(make_header(video.format, stream, backbone.identity), backbone, TrajectoryFrames)
+    spans = engine.spans()
+    plan = plan_rate(engine, spans, effort)
+    yield Unit(UnitType.SEQUENCE, fields.write(engine.header))
+    previous: DecodedGop | None = None
+    for span, budget in zip(spans, plan.budgets, strict=True):
+        frames = video.read(span.start, span.stop)
+        side_info = engine.conditioner.emit(frames, span, budget.references, previous)
+        condition = engine.condition(side_info, span, previous)
+        target = engine.backbone.encode(engine.pad(frames))
+        profile = measure_profile(engine, engine.prepare(condition), target, effort)
+        header = plan_gop(engine, span, budget, side_info, profile, effort)
+        gop_plan = engine.gop_plan(header, tuple(target.shape))
+        noise = ChooseNoise(
+            engine.codebook,
+            engine.start_address(span.index),
+            target,
+            gop_plan.step_bits,
+            latent_weights(span, target.shape[1], effort),
+            lambda k, mse, span=span: watcher.step(span, k, mse),
+        )
+        correction = ChooseCorrection(engine.conditioner.corrector, target, span.tail, budget.correction)
+        previous = reconstruct(engine, span, condition, gop_plan, noise, correction)
+        header = replace(header, digest=previous.digest(effort.digest_bytes))
+        packed = symbols.pack(noise.symbols, gop_plan.step_bits)
+        units = list(gop_units(header, side_info, packed, correction.data))
+        yield from units
+        watcher.gop(previous, frames, sum(len(unit.write()) for unit in units))
+
+
+def decode(engine: Engine, records: Iterable[GopRecord], previous: Decoded | None = None) -> Iterator[DecodedGop]:
+    """Replays GOPs that follow on `previous`; raises BitstreamError on records that contradict the header."""
+    spans = engine.spans()
+    for record in records:
+        if record.header.index >= len(spans):
+            raise InvalidField(f"GOP {record.header.index} of {len(spans)} does not exist")
+        span = spans[record.header.index]
+        condition = engine.condition(record.side_info, span, previous)
+        gop_plan = engine.gop_plan(record.header, engine.shape(span.num_frames))
+        values = symbols.unpack(record.symbols, gop_plan.step_bits)
+        if len(values) < len(gop_plan.step_bits) and record.intact:
+            raise InvalidField(f"GOP {span.index} announces {record.header.symbol_bits} bits of symbols and has fewer")
+        gop_plan = replace(gop_plan, step_bits=gop_plan.step_bits[: len(values)])
+        noise = ReplayNoise(engine.codebook, engine.start_address(span.index), values, gop_plan.step_bits)
+        correction = ReplayCorrection(engine.conditioner.corrector, record.correction, span.tail)
+        previous = reconstruct(engine, span, condition, gop_plan, noise, correction)
+        yield previous
+
+
+def reconstruct(
+    engine: Engine, span: GopSpan, condition: Condition, plan: GopPlan, noise: Noise, correction: Correction
+) -> DecodedGop:
+    """Both sides, the only way from bytes to latents: the noise object picks atoms, chosen or replayed."""
+    step = TrajectoryStep(engine.trajectory, plan, noise)
+    latents = engine.backbone.run(engine.prepare(condition), step)
+    return DecodedGop(engine, span, condition, correction(latents))
+
+
+def gop_units(header: GopHeader, side_info: bytes, packed: bytes, correction: bytes) -> Iterator[Unit]:
+    """The units of one GOP; empty ones are left out."""
+    yield Unit(UnitType.GOP, fields.write(header))
+    parts = {UnitType.SIDE_INFO: side_info, UnitType.SYMBOLS: packed, UnitType.CORRECTION: correction}
+    yield from (Unit(kind, payload) for kind, payload in parts.items() if payload)
+
+
+def open_decoder(header: SequenceHeader, runtime: RuntimeConfig) -> Engine:
+    """The engine that a header asks for; raises BackboneMismatch on other weights."""
+    backbone = open_backbone(header.backbone, header.backbone_options, runtime)
+    check_identity(header, backbone.identity)
+    return Engine(header, backbone, TrajectoryFrames)

@@ -1,0 +1,171 @@
+"""The opened parts of one stream: what encoder and decoder share before and around the trajectory."""
+
+import hashlib
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from rfcodec import registry
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.headers import GopHeader, SequenceHeader
+from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
+from rfcodec.errors import BackboneMismatch, InvalidField, NumericProfileWarning
+from rfcodec.flow.time_grid import levels_to_grid, shifted_grid
+from rfcodec.protocols import Backbone, Codebook, Condition, Conditioner, Decoded, Frames, IntraCoder, Latents, Reference, Shape
+from rfcodec.trajectory.rate import split_bits
+from rfcodec.trajectory.step import GopPlan
+from rfcodec.types import GopSpan, Identity, NoiseAddress, VideoFormat
+
+
+def open_backbone(name: str, options: str, runtime: RuntimeConfig) -> Backbone:
+    """The backbone of that name, on the device of `runtime`."""
+    if runtime.threads:
+        torch.set_num_threads(runtime.threads)
+    return registry.load("backbones", name)(runtime, options)
+
+
+def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) -> SequenceHeader:
+    """The sequence header that says what a StreamConfig says."""
+    codebook = registry.load("codebooks", stream.codebook.name)
+    parameters = fields.write(codebook(**stream.codebook.parameters))
+    trajectory = stream.trajectory
+    return SequenceHeader(
+        width=video.width,
+        height=video.height,
+        num_frames=video.num_frames,
+        fps_numerator=video.fps.numerator,
+        fps_denominator=video.fps.denominator,
+        gop=stream.gop,
+        mode=registry.load("conditioners", stream.mode).ID,
+        still=registry.load("stills", stream.still).ID,
+        codebook=codebook.ID,
+        codebook_parameters=parameters,
+        solver=trajectory.solver,
+        diffusion=trajectory.diffusion,
+        diffusion_scale=trajectory.scale,
+        diffusion_power=trajectory.power,
+        steps=trajectory.steps,
+        ode_tail=trajectory.ode_tail,
+        tail_order=trajectory.tail_order,
+        shift=trajectory.shift,
+        seed=stream.seed,
+        backbone=stream.backbone,
+        weights=identity.weights,
+        numeric_profile=identity.numeric_profile,
+        backbone_options=stream.backbone_options,
+        prompt=stream.prompt,
+    )
+
+
+@final
+@dataclass(frozen=True)
+class DecodedGop:
+    """A GOP as both sides hold it: its condition, its final latents, its frames on first use."""
+
+    engine: "Engine"
+    span: GopSpan
+    condition: Condition
+    latents: Latents = field(repr=False)
+
+    @cached_property
+    def frames(self) -> Frames:
+        """Frames of the GOP at the true size."""
+        frames = self.engine.backbone.decode(self.latents)
+        header = self.engine.header
+        return np.ascontiguousarray(frames[: self.span.num_frames, : header.height, : header.width])
+
+    @property
+    def shown(self) -> Frames:
+        """The frames that this GOP adds to the output."""
+        return self.frames[self.span.overlap :]
+
+    def digest(self, size: int) -> bytes:
+        """BLAKE2s of the latents' float32 bytes, cut to `size`."""
+        return hashlib.blake2s(self.latents.cpu().numpy().astype("<f4").tobytes()).digest()[:size]
+
+
+@final
+class Engine:
+    """Backbone, codebook and conditioner of one stream, by the ids in its header."""
+
+    def __init__(self, header: SequenceHeader, backbone: Backbone, intra: type["IntraCoder"] | Any) -> None:
+        self.header = header
+        self.backbone = backbone
+        codebook = registry.by_id("codebooks", header.codebook)
+        self.codebook: Codebook = fields.read_whole(codebook, header.codebook_parameters)
+        still = registry.by_id("stills", header.still)(header.width, header.height, intra(self))
+        self.conditioner: Conditioner = registry.by_id("conditioners", header.mode)(still, header.prompt)
+        self.trajectory = TrajectoryConfig(
+            solver=header.solver,  # type: ignore[arg-type]
+            diffusion=header.diffusion,  # type: ignore[arg-type]
+            scale=header.diffusion_scale,
+            power=header.diffusion_power,
+            steps=header.steps,
+            ode_tail=header.ode_tail,
+            tail_order=header.tail_order,
+            shift=header.shift,
+        )
+
+    def spans(self) -> list[GopSpan]:
+        """The GOPs of the video."""
+        return list(self.conditioner.plan(self.header.num_frames, self.header.gop))
+
+    def shape(self, num_frames: int) -> Shape:
+        """Shape c f h w of the latents of a GOP of num_frames."""
+        geometry = self.backbone.geometry
+        width, height = geometry.padded_size(self.header.width, self.header.height)
+        return geometry.latent_shape(geometry.padded_frames(num_frames), width, height)
+
+    def pad(self, frames: Frames) -> Frames:
+        """Frames of legal count and size: the last frame, column and row repeated."""
+        count, height, width, _ = frames.shape
+        legal_width, legal_height = self.backbone.geometry.padded_size(width, height)
+        more = self.backbone.geometry.padded_frames(count) - count
+        return np.pad(frames, ((0, more), (0, legal_height - height), (0, legal_width - width), (0, 0)), mode="edge")
+
+    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Condition:
+        """What conditions the GOP, read from its bytes; reference frames at their true size."""
+        known = self.conditioner.condition(side_info, span, previous)
+        width, height = self.backbone.geometry.padded_size(self.header.width, self.header.height)
+        return Condition(self.backbone.geometry.padded_frames(span.num_frames), width, height, **known)
+
+    def prepare(self, condition: Condition) -> Any:
+        """The backbone's own form of a condition, its references padded to the legal size."""
+
+        def padded(reference: Reference | None) -> Reference | None:
+            return reference and Reference(self.pad(reference.frame[None])[0], reference.rmse)
+
+        first, last = padded(condition.first), padded(condition.last)
+        ready = Condition(condition.num_frames, condition.width, condition.height, condition.text, first, last)
+        return self.backbone.condition(ready)
+
+    def gop_plan(self, header: GopHeader, shape: Shape) -> GopPlan:
+        """Time grid and bits of each step, as the headers say."""
+        sequence = self.header
+        if sequence.shift:
+            grid = shifted_grid(sequence.steps, sequence.shift)
+        elif len(header.levels) != sequence.steps - 1:
+            raise InvalidField(f"GOP {header.index} has {len(header.levels)} levels for {sequence.steps} steps")
+        else:
+            grid = levels_to_grid(header.levels)
+        return GopPlan(grid, split_bits(self.codebook, shape, header.symbol_bits, sequence.coded_steps))
+
+    def start_address(self, gop: int) -> NoiseAddress:
+        """Address of the noise at t = 1 of a GOP; its coded steps follow."""
+        return NoiseAddress(self.header.seed, gop, 0)
+
+
+def check_identity(header: SequenceHeader, identity: Identity) -> None:
+    """Raises BackboneMismatch on other weights; warns on another numeric profile."""
+    if header.weights != identity.weights:
+        raise BackboneMismatch(
+            f"the stream was made with {header.backbone} weights {header.weights.hex()}, "
+            f"this machine has {identity.weights.hex()}: install the release that wrote the stream"
+        )
+    if header.numeric_profile != identity.numeric_profile:
+        message = f"encoded with {header.numeric_profile!r}, decoding with {identity.numeric_profile!r}: small drift is possible"
+        warnings.warn(message, NumericProfileWarning, stacklevel=3)

@@ -1,0 +1,89 @@
+"""One exception class per way to fail; every message names the value, what is legal and what to do."""
+
+
+class RfcodecError(Exception):
+    """Base of every error that rfcodec raises on purpose."""
+
+
+class ConfigError(RfcodecError):
+    """A setting has a value that is not legal."""
+
+
+class UnknownPlugin(ConfigError):
+    """No plugin of that name or id is installed."""
+
+
+class ShadowedPackage(ConfigError):
+    """A foreign package hides our `conditioning` or `codebooks`."""
+
+
+class UnsupportedCondition(ConfigError):
+    """The backbone cannot take a condition that it was given."""
+
+
+class BudgetTooSmall(ConfigError):
+    """The bit budget does not cover what the mode must send; the message names the smallest that does."""
+
+
+class InputError(RfcodecError):
+    """The video handed in cannot be used."""
+
+
+class VideoReadError(InputError):
+    """A video file is missing, unreadable or of an unknown kind."""
+
+
+class FrameRangeError(InputError):
+    """The frames asked for do not exist."""
+
+
+class FrameSizeError(InputError):
+    """A frame has a size that cannot be used here."""
+
+
+class OutputError(RfcodecError):
+    """The result cannot be written (disk full, no permission, unknown kind of file)."""
+
+
+class BackboneError(RfcodecError):
+    """A backbone cannot be opened or used."""
+
+
+class MissingWeights(BackboneError):
+    """Weights that are needed are not on this machine."""
+
+
+class BackboneMismatch(BackboneError):
+    """The stream was made with another backbone or other weights."""
+
+
+class BitstreamError(RfcodecError):
+    """The bytes are not a valid stream."""
+
+
+class NotAStream(BitstreamError):
+    """The file does not begin with the signature."""
+
+
+class UnsupportedVersion(BitstreamError):
+    """The stream was written in a version that this decoder does not know."""
+
+
+class TruncatedStream(BitstreamError):
+    """The stream ends too early."""
+
+
+class CorruptRecord(BitstreamError):
+    """A record's checksum does not fit its bytes."""
+
+
+class InvalidField(BitstreamError):
+    """A field holds a value outside its legal range."""
+
+
+class NumericProfileWarning(UserWarning):
+    """The decoder computes with another numeric profile than the encoder did."""
+
+
+class DamageWarning(UserWarning):
+    """A part of a damaged stream was left out or decoded from doubtful bytes."""

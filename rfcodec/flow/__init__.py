@@ -1,0 +1,1 @@
+"""Continuous mathematics of the rectified flow: one function per equation."""

@@ -1,0 +1,60 @@
+"""Time grids (docs/maths.md, section 4).
+
+Grids that are computed by the encoder are written as levels: integers on a uniform scale of ln A(t), one byte a step.
+"""
+
+import math
+from collections.abc import Sequence
+
+from rfcodec.flow.path import amplitude_snr, time_of_snr
+from rfcodec.types import InformationProfile
+
+LEVELS_PER_NEPER = 32
+LEVEL_ORIGIN = 8 * LEVELS_PER_NEPER
+TIME_RESOLUTION = 1 << 20
+
+
+def shifted_grid(steps: int, shift: float) -> tuple[float, ...]:
+    """t' = s t / (1 + (s - 1) t) on t = 1, 1 - 1/steps, ..., 0."""
+    uniform = [(steps - k) / steps for k in range(steps + 1)]
+    return tuple(shift * t / (1 + (shift - 1) * t) for t in uniform)
+
+
+def level_to_time(level: int) -> float:
+    """t = 1 / (1 + A) with ln A = (level - 256) / 32, rounded to 2^-20 so that every platform agrees on it."""
+    exact = time_of_snr(math.exp((level - LEVEL_ORIGIN) / LEVELS_PER_NEPER))
+    return round(exact * TIME_RESOLUTION) / TIME_RESOLUTION
+
+
+def time_to_level(t: float) -> int:
+    """The nearest level >= 1 of a time inside (0, 1)."""
+    return max(1, round(LEVELS_PER_NEPER * math.log(amplitude_snr(t))) + LEVEL_ORIGIN)
+
+
+def levels_to_grid(levels: Sequence[int]) -> tuple[float, ...]:
+    """The grid 1, t(level) ..., 0."""
+    return (1.0, *map(level_to_time, levels), 0.0)
+
+
+def equal_information_levels(profile: InformationProfile, nats: float, steps: int) -> tuple[int, ...]:
+    """Levels after each of `steps` coded steps that each carry nats / steps per dimension at eta = 1.
+
+    From t = 1 on, A(s)^2 = A(t)^2 + 2 (nats / steps) / mmse(t). Levels increase by at least one.
+    """
+    power, t, levels = 0.0, 1.0, [0]
+    for _ in range(steps):
+        power += 2 * (nats / steps) / profile.at(t)
+        t = time_of_snr(math.sqrt(power))
+        levels.append(max(levels[-1] + 1, time_to_level(t)))
+    return tuple(levels[1:])
+
+
+def tail_levels(first: int, end: float, steps: int) -> tuple[int, ...]:
+    """Interior levels of an ODE tail of `steps` >= 1 steps that starts at level `first` and jumps to 0 from time `end`.
+
+    Uniform in ln A; where `end` is not beyond the start, each step moves on by one level.
+    """
+    last = time_to_level(end)
+    interior = steps - 1
+    wanted = (first + round((last - first) * (k + 1) / interior) for k in range(interior))
+    return tuple(max(level, first + k + 1) for k, level in enumerate(wanted))

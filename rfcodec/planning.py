@@ -1,0 +1,98 @@
+"""Encoder only: what the bytes of each GOP are spent on, and the time grid that suits them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.container import PREAMBLE, closing_bytes
+from rfcodec.bitstream.headers import GopHeader
+from rfcodec.bitstream.records import largest_payload, unit_size
+from rfcodec.config import EncoderConfig
+from rfcodec.engine import Engine
+from rfcodec.errors import BudgetTooSmall
+from rfcodec.flow.path import time_of_snr
+from rfcodec.flow.time_grid import equal_information_levels, tail_levels
+from rfcodec.protocols import Latents, Shape
+from rfcodec.trajectory.noise import ProbeStep
+from rfcodec.trajectory.rate import GopBudget, RatePlan, file_budget, split_bits
+from rfcodec.types import GopSpan, InformationProfile
+
+PROBE_LOG_SNR = (-6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0)
+
+
+def plan_rate(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -> RatePlan:
+    """Bytes of each GOP, so that the finished file is at most the budget."""
+    budget = file_budget(effort, engine.header.format)
+    rough = RatePlan.make(spans, budget, effort)
+    return RatePlan.make(spans, budget - overhead(engine, [gop.total for gop in rough.budgets]), effort)
+
+
+def overhead(engine: Engine, gop_bytes: Sequence[int] = ()) -> int:
+    """Bytes of the file that belong to no GOP."""
+    return len(PREAMBLE) + unit_size(len(fields.write(engine.header))) + closing_bytes(gop_bytes)
+
+
+def measure_profile(engine: Engine, condition: Any, target: Latents, effort: EncoderConfig) -> InformationProfile:
+    """mmse(t): the backbone's own, or measured on the target by a pass over the true trajectory."""
+    known = engine.backbone.profile(condition) if effort.profile == "backbone" else None
+    if known is not None:
+        return known
+    noise = engine.codebook.noise(engine.start_address(0), tuple(target.shape), 0, 0).to(target.device)
+    probe = ProbeStep(target, noise, [time_of_snr(math.exp(u)) for u in PROBE_LOG_SNR])
+    engine.backbone.run(condition, probe)
+    return probe.profile()
+
+
+def plan_gop(
+    engine: Engine, span: GopSpan, budget: GopBudget, side_info: bytes, profile: InformationProfile, effort: EncoderConfig
+) -> GopHeader:
+    """Header of a GOP whose side information is coded: its grid, and all bytes that are left for symbols."""
+    shape = engine.shape(span.num_frames)
+    spent = unit_size(len(side_info)) if side_info else 0
+    spent += unit_size(budget.correction) if budget.correction else 0
+    header = GopHeader(span.index, max(8 * (budget.total - spent), 0), (), bytes(effort.digest_bytes))
+    header = replace(header, levels=choose_levels(engine, shape, header.symbol_bits, profile, effort))
+    spent += unit_size(len(fields.write(header)))
+    widths = split_bits(engine.codebook, shape, max(8 * largest_payload(budget.total - spent), 0), engine.header.coded_steps)
+    least = engine.codebook.least_bits(shape)
+    if min(widths) < least:
+        needed = spent + unit_size(-(-least * len(widths) // 8)) + 1
+        raise BudgetTooSmall(_too_small(engine, budget, needed, len(side_info), effort))
+    return replace(header, symbol_bits=sum(widths))
+
+
+def choose_levels(
+    engine: Engine, shape: Shape, bits: int, profile: InformationProfile, effort: EncoderConfig
+) -> tuple[int, ...]:
+    """The equal-information grid for that many bits, then the ODE tail; empty where the grid is uniform."""
+    if engine.header.shift:
+        return ()
+    efficiency = effort.efficiency or engine.codebook.efficiency
+    usable = sum(split_bits(engine.codebook, shape, bits, engine.header.coded_steps))
+    nats = efficiency * usable * math.log(2) / math.prod(shape)
+    coded = equal_information_levels(profile, nats, engine.header.coded_steps)
+    return coded + tail_levels(coded[-1], effort.tail_end, engine.header.ode_tail)
+
+
+def latent_weights(span: GopSpan, latent_frames: int, effort: EncoderConfig) -> torch.Tensor:
+    """Weights of the choice over latent frames: more for the tail that the next GOP stands on."""
+    weights = torch.ones(latent_frames)
+    if span.tail:
+        weights[-span.tail :] = effort.tail_weight
+    return weights
+
+
+def _too_small(engine: Engine, budget: GopBudget, needed: int, side_bytes: int, effort: EncoderConfig) -> str:
+    # side information grows with the budget up to its share, so the smallest budget must also leave room beside that share
+    beside = (needed - side_bytes) / float(1 - budget.reference_share)
+    whole = max(needed, beside) / (1 - effort.correction_share * bool(budget.correction)) / float(budget.share)
+    total = math.ceil(whole) + overhead(engine, [math.ceil(whole)] * len(engine.spans()))
+    bpp = math.ceil(total * 8e6 / engine.header.format.pixels) / 1e6
+    return (
+        f"the budget is too small for what must be sent: the smallest possible is about {total} bytes ({bpp:g} bpp); "
+        "raise it, use fewer steps or longer GOPs, or a mode with less side information"
+    )

@@ -1,0 +1,57 @@
+"""Presets: named functions that return settings; and the settings of a command line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from rfcodec.config import CodebookConfig, EncoderConfig, StreamConfig, TrajectoryConfig
+from rfcodec.errors import ConfigError, UnknownPlugin
+
+Settings = dict[str, Any]
+
+
+def default() -> Settings:
+    """rfcodec's own method: posterior step, equal-information grid, trellis codebook."""
+    return {}
+
+
+def gvcc() -> Settings:
+    """GVCC (arXiv 2603.26571): Euler-Maruyama, g = 3 t^2, 17 + 3 steps at shift 3, 64 of 16384 atoms a latent frame."""
+    trajectory = TrajectoryConfig(
+        solver="euler_maruyama", diffusion="power", scale=3, power=2, steps=20, ode_tail=3, tail_order=1, shift=3
+    )
+    codebook = CodebookConfig(name="topm", parameters={"k": 16384, "per_frame": 1, "plain": 1, "m": 64})
+    return {"trajectory": trajectory.model_dump(), "codebook": codebook.model_dump(), "tail_weight": 1.0, "correction_share": 0.0}
+
+
+PRESETS = {"default": default, "gvcc": gvcc}
+
+
+def configure(preset: str = "default", settings: Mapping[str, Any] | None = None) -> tuple[StreamConfig, EncoderConfig]:
+    """Settings of a preset, changed by `settings`: field names as keys, dots for parts ("trajectory.steps").
+
+    "codebook.x" sets the field x of the codebook. Raises ConfigError with the legal range of a bad value.
+    """
+    if preset not in PRESETS:
+        raise UnknownPlugin(f"there is no preset {preset!r}; there are: {', '.join(PRESETS)}")
+    tree = PRESETS[preset]()
+    for path, value in (settings or {}).items():
+        _put(tree, path, value)
+    effort = {name: tree.pop(name) for name in list(tree) if name in EncoderConfig.model_fields}
+    try:
+        return StreamConfig(**tree), EncoderConfig(**effort)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors()))
+
+
+def _put(tree: Settings, path: str, value: Any) -> None:
+    part, _, rest = path.partition(".")
+    if not rest:
+        tree[part] = value
+    elif part == "codebook" and rest not in CodebookConfig.model_fields:
+        tree.setdefault(part, {}).setdefault("parameters", {})[rest] = value
+    elif part == "codebook" and rest == "name":
+        tree[part] = {"name": value}
+    else:
+        _put(tree.setdefault(part, {}), rest, value)

@@ -1,0 +1,169 @@
+"""The protocols that plugins implement; the core knows nothing else of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from rfcodec.types import Geometry, GopSpan, Identity, InformationProfile, NoiseAddress
+
+Frames = UInt8[np.ndarray, "t y x 3"]
+Frame = UInt8[np.ndarray, "y x 3"]
+Latents = Float[Tensor, "c f h w"]
+Shape = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference frame as the decoder sees it, and its root mean square error in 8-bit grey levels (0 = exact)."""
+
+    frame: Frame
+    rmse: float
+
+
+@dataclass(frozen=True)
+class Condition:
+    """All that conditions a GOP; None and "" mean unconditional. num_frames, width and height are legal sizes."""
+
+    num_frames: int
+    width: int
+    height: int
+    text: str = ""
+    first: Reference | None = None
+    last: Reference | None = None
+
+
+class Step(Protocol):
+    """One step of the trajectory; whoever loops calls it once per model evaluation, in order."""
+
+    time_grid: Sequence[float]
+
+    def start(self, shape: Shape) -> Latents:
+        """State at time_grid[0]."""
+        ...
+
+    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
+        """State at time_grid[k + 1], from the state x and the velocity v at time_grid[k]."""
+        ...
+
+
+class Backbone(Protocol):
+    """A rectified-flow video model with its autoencoder."""
+
+    geometry: Geometry
+    identity: Identity
+
+    def encode(self, frames: Frames) -> Latents:
+        """Frames of legal size to latents: posterior mode, normalised, float32."""
+        ...
+
+    def decode(self, latents: Latents) -> Frames:
+        """Latents to frames."""
+        ...
+
+    def condition(self, condition: Condition) -> Any:
+        """Prepares what the model needs of a condition; raises UnsupportedCondition, never ignores."""
+        ...
+
+    def profile(self, condition: Any) -> InformationProfile | None:
+        """What is known of mmse(t) beforehand; None where nothing is."""
+        ...
+
+    def run(self, condition: Any, step: Step) -> Latents:
+        """Drives the trajectory: calls `step` once per model evaluation and returns the state at t = 0."""
+        ...
+
+
+class Codebook(Protocol):
+    """White noise out of symbols, chosen to point in a direction. Subclasses are frozen dataclasses of stream fields."""
+
+    ID: ClassVar[int]
+    efficiency: ClassVar[float]  # nominal share of the Gaussian bound, for planning
+
+    def usable_bits(self, shape: Shape, bits: int) -> int:
+        """The most bits <= `bits` that one step can spend; 0 if it cannot spend any."""
+        ...
+
+    def least_bits(self, shape: Shape) -> int:
+        """The fewest bits that one step can spend."""
+        ...
+
+    def choose(self, address: NoiseAddress, direction: Latents, bits: int) -> tuple[int, Latents]:
+        """Symbols (an integer below 2**bits) and the white noise they name, aligned with `direction`."""
+        ...
+
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Latents:
+        """The noise that the symbols name, equal bit for bit to that of `choose`; with bits = 0 plain white noise."""
+        ...
+
+
+class IntraCoder(Protocol):
+    """The backbone as a coder of single frames, lent by the core to still coders."""
+
+    def encode(self, frame: Frame, max_bytes: int) -> bytes:
+        """The frame as a GOP of its own, in at most max_bytes or in the fewest that carry anything."""
+        ...
+
+    def decode(self, data: bytes) -> Frame:
+        """The frame; raises BitstreamError on damaged data."""
+        ...
+
+
+class StillCoder(Protocol):
+    """Codes reference frames of one size; made by `Coder(width, height, intra)`."""
+
+    ID: ClassVar[int]
+
+    def encode(self, frame: Frame, max_bytes: int) -> bytes:
+        """The best coding of at most max_bytes or, where none is that small, the smallest there is."""
+        ...
+
+    def decode(self, data: bytes) -> Frame:
+        """The frame; raises BitstreamError on damaged data."""
+        ...
+
+
+class Corrector(Protocol):
+    """Codes what is left between target and final latents, by rate and distortion."""
+
+    def encode(self, residual: Latents, max_bytes: int) -> bytes:
+        """A coding of the residual in at most max_bytes."""
+        ...
+
+    def decode(self, data: bytes, shape: Shape) -> Latents:
+        """The correction that those bytes stand for."""
+        ...
+
+
+class Decoded(Protocol):
+    """A GOP as both sides hold it after its trajectory."""
+
+    condition: Condition
+
+    @property
+    def frames(self) -> Frames:
+        """Its frames, at the true size."""
+        ...
+
+
+class Conditioner(Protocol):
+    """Plans GOPs and turns what conditions them into bytes and back; made by `Mode(still, prompt)`."""
+
+    ID: ClassVar[int]
+    chained: ClassVar[bool]  # whether a GOP needs the one before
+    corrector: Corrector | None
+
+    def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
+        """The GOPs of a video of num_frames, each of at most `gop` frames."""
+        ...
+
+    def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
+        """Encoder only: codes what conditions the GOP, its references in about max_bytes."""
+        ...
+
+    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
+        """What the side information says, as the fields text, first and last of a Condition."""
+        ...

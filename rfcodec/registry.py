@@ -1,0 +1,55 @@
+"""Name or id -> plugin, through entry points, so that plugins of ours and of others are equals."""
+
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from rfcodec.errors import ShadowedPackage, UnknownPlugin
+
+OWN_PACKAGES = ("codebooks", "conditioning")
+
+
+@lru_cache(maxsize=8)
+def names(kind: str) -> dict[str, EntryPoint]:
+    """The installed plugins of a kind: backbones, codebooks, conditioners or stills."""
+    return {entry.name: entry for entry in entry_points(group=f"rfcodec.{kind}")}
+
+
+def load(kind: str, name: str) -> Any:
+    """The plugin of that name; raises UnknownPlugin or ShadowedPackage."""
+    known = names(kind)
+    if name not in known:
+        raise UnknownPlugin(f"there is no {kind[:-1]} {name!r}; installed: {', '.join(sorted(known))}")
+    return _load(known[name])
+
+
+def by_id(kind: str, number: int) -> Any:
+    """The plugin with that id in the stream."""
+    for entry in names(kind).values():
+        plugin = _load(entry)
+        if number == plugin.ID:
+            return plugin
+    raise UnknownPlugin(f"the stream needs {kind[:-1]} number {number}, which is not installed; see docs/bitstream.md, section 7")
+
+
+def name_of(kind: str, number: int) -> str:
+    """The name of the plugin with that id, or the id where it is not installed."""
+    return next((entry.name for entry in names(kind).values() if _load(entry).ID == number), f"#{number}")
+
+
+def _load(entry: EntryPoint) -> Any:
+    package = entry.module.partition(".")[0]
+    if package in OWN_PACKAGES:
+        refuse_shadow(package)
+    return entry.load()
+
+
+def refuse_shadow(package: str) -> None:
+    """Raises ShadowedPackage if another package of that name stands before ours on the import path."""
+    found = import_module(package)
+    if getattr(found, "DISTRIBUTION", None) != "rfcodec":
+        place = found.__file__ or list(found.__path__)
+        raise ShadowedPackage(
+            f"the package {package!r} at {place} hides the one of rfcodec: run from another folder or in a fresh environment"
+        )

@@ -1,0 +1,49 @@
+"""Correction of the final latents that the next GOP stands on: chosen by the encoder, applied by both sides."""
+
+from typing import Protocol, final
+
+from rfcodec.protocols import Corrector, Latents
+
+
+class Correction(Protocol):
+    """What is done to the final latents."""
+
+    data: bytes
+
+    def __call__(self, latents: Latents) -> Latents:
+        """Corrected latents."""
+        ...
+
+
+@final
+class ChooseCorrection:
+    """Encoder: codes the residual of the last `tail` latent frames in at most max_bytes."""
+
+    def __init__(self, corrector: Corrector | None, target: Latents, tail: int, max_bytes: int) -> None:
+        self.data = b""
+        self._corrector, self._target, self._tail, self._max_bytes = corrector, target, tail, max_bytes
+
+    def __call__(self, latents: Latents) -> Latents:
+        """Codes, then applies what was coded."""
+        if self._corrector and self._tail and self._max_bytes:
+            residual = self._target[:, -self._tail :] - latents[:, -self._tail :].to(self._target.device)
+            self.data = self._corrector.encode(residual, self._max_bytes)
+        return ReplayCorrection(self._corrector, self.data, self._tail)(latents)
+
+
+@final
+class ReplayCorrection:
+    """Both sides: adds the coded residual to the last `tail` latent frames."""
+
+    def __init__(self, corrector: Corrector | None, data: bytes, tail: int) -> None:
+        self.data = data
+        self._corrector, self._tail = corrector, tail
+
+    def __call__(self, latents: Latents) -> Latents:
+        """The sum; without data the latents as they are."""
+        if not (self._corrector and self.data and self._tail):
+            return latents
+        corrected = latents.clone()
+        piece = corrected[:, -self._tail :]
+        piece += self._corrector.decode(self.data, tuple(piece.shape)).to(latents.device)
+        return corrected

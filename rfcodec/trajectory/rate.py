@@ -1,0 +1,72 @@
+"""The rate plan: from one number to the bytes of each GOP and the bits of each step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from rfcodec.config import EncoderConfig
+from rfcodec.errors import ConfigError
+from rfcodec.protocols import Codebook, Shape
+from rfcodec.types import GopSpan, VideoFormat
+
+UNIT = 1000  # weights are counted in thousandths of a frame, so that shares are exact
+
+
+def file_budget(config: EncoderConfig, video: VideoFormat) -> int:
+    """The budget in bytes, from whichever of bpp, kbps and bytes is set; bpp counts pixels of the frames shown."""
+    given = {"bpp": config.bpp, "kbps": config.kbps, "bytes": config.bytes}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if len(chosen) != 1:
+        raise ConfigError(f"give one of bpp, kbps and bytes; given: {', '.join(chosen) or 'none'}")
+    if config.bytes is not None:
+        return config.bytes
+    if config.bpp is not None:
+        return int(Fraction(str(config.bpp)) * video.pixels / 8)
+    return int(Fraction(str(config.kbps)) * 1000 * video.num_frames / video.fps / 8)
+
+
+@dataclass(frozen=True)
+class GopBudget:
+    """Bytes that one GOP may take: all in all, for its reference frames, and for the correction of its tail.
+
+    `share` is the GOP's part of all GOPs' bytes, `reference_share` the references' part of the GOP's.
+    """
+
+    total: int
+    references: int
+    correction: int
+    share: Fraction
+    reference_share: Fraction
+
+
+@dataclass(frozen=True)
+class RatePlan:
+    """Shares of GOPs, fixed before anything is coded: one for each frame shown, reference_weight GOPs for a reference."""
+
+    budgets: tuple[GopBudget, ...]
+
+    @classmethod
+    def make(cls, spans: Sequence[GopSpan], available: int, config: EncoderConfig) -> "RatePlan":
+        """Splits `available` bytes, none if negative, over the GOPs."""
+        available = max(available, 0)
+        longest = max(span.num_shown for span in spans)
+        per_reference = round(config.reference_weight * longest * UNIT)
+        weights = [span.num_shown * UNIT + span.references * per_reference for span in spans]
+        budgets, done, whole = [], 0, sum(weights)
+        for span, weight in zip(spans, weights, strict=True):
+            total = available * (done + weight) // whole - available * done // whole
+            references = total * span.references * per_reference // weight
+            correction = int((total - references) * config.correction_share) if span.tail else 0
+            shares = Fraction(weight, whole), Fraction(span.references * per_reference, weight)
+            budgets.append(GopBudget(total, references, correction, *shares))
+            done += weight
+        return cls(tuple(budgets))
+
+
+def split_bits(codebook: Codebook, shape: Shape, total: int, steps: int) -> tuple[int, ...]:
+    """Bits of each coded step out of `total`: as even as the codebook can. Integers alone, the same on both sides."""
+    widths: list[int] = []
+    for k in range(steps):
+        share = (total - sum(widths)) // (steps - k)
+        widths.append(codebook.usable_bits(shape, share))
+    return tuple(widths)

@@ -1,0 +1,115 @@
+"""Value types that all parts share.
+
+Axis legend: c channels, f latent frames, h latent rows, w latent columns; frames of video are `t y x 3`.
+"""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """Size, length and speed of a video: width and height in pixels, num_frames >= 1, fps in frames per second."""
+
+    width: int
+    height: int
+    num_frames: int
+    fps: Fraction
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the whole video, the denominator of bits per pixel."""
+        return self.width * self.height * self.num_frames
+
+
+@dataclass(frozen=True, slots=True)
+class GopSpan:
+    """Source frames [start, stop) of one group of pictures.
+
+    The first `overlap` frames were shown by the GOP before; `references` reference frames are paid for by this GOP; the
+    next GOP stands on the last `tail` latent frames.
+    """
+
+    index: int
+    start: int
+    stop: int
+    overlap: int = 0
+    references: int = 0
+    tail: int = 0
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that the GOP codes."""
+        return self.stop - self.start
+
+    @property
+    def num_shown(self) -> int:
+        """Frames that the GOP adds to the output."""
+        return self.num_frames - self.overlap
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseAddress:
+    """Where a noise vector lives: a 64-bit seed, the GOP, the step (0 is the start at t = 1) and a block within it."""
+
+    seed: int
+    gop: int
+    step: int
+    block: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How latents relate to frames.
+
+    A GOP has 1 + k * temporal frames and 1 + k latent frames; each latent sample covers spatial x spatial pixels;
+    width and height must be multiples of `multiple`.
+    """
+
+    channels: int
+    temporal: int
+    spatial: int
+    multiple: int
+
+    def padded_frames(self, num_frames: int) -> int:
+        """Smallest legal frame count >= num_frames."""
+        return 1 + -(-(num_frames - 1) // self.temporal) * self.temporal
+
+    def padded_size(self, width: int, height: int) -> tuple[int, int]:
+        """Smallest legal (width, height) that holds the picture."""
+        return -(-width // self.multiple) * self.multiple, -(-height // self.multiple) * self.multiple
+
+    def latent_shape(self, num_frames: int, width: int, height: int) -> tuple[int, int, int, int]:
+        """Shape c f h w of the latents of a legal GOP."""
+        return self.channels, 1 + (num_frames - 1) // self.temporal, height // self.spatial, width // self.spatial
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a backbone is: name, hash of its weights (8 bytes) and the numeric profile it computes with."""
+
+    name: str
+    weights: bytes
+    numeric_profile: str
+
+
+@dataclass(frozen=True)
+class InformationProfile:
+    """mmse(t): mean squared error per latent dimension of x0_hat along the true trajectory.
+
+    A table over increasing ln A, A = (1 - t) / t; between its points ln mmse is linear, outside it is constant.
+    """
+
+    log_snr: tuple[float, ...]
+    mmse: tuple[float, ...]
+
+    def at(self, t: float) -> float:
+        """mmse at 0 < t <= 1."""
+        position = -math.inf if t == 1 else math.log((1 - t) / t)
+        i = bisect_left(self.log_snr, position)
+        if i in (0, len(self.log_snr)):
+            return self.mmse[min(i, len(self.log_snr) - 1)]
+        share = (position - self.log_snr[i - 1]) / (self.log_snr[i] - self.log_snr[i - 1])
+        return math.exp((1 - share) * math.log(self.mmse[i - 1]) + share * math.log(self.mmse[i]))
