@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt64
+from jaxtyping import Float32, Int64, UInt64
 from scipy.special import ndtri
 
 from rfcodec.errors import RfcodecError
@@ -59,7 +59,15 @@ def permutation(seed: int, count: int) -> Int64[np.ndarray, "count"]:
 
 
 @lru_cache(maxsize=4)
-def negatives(seed: int, count: int) -> Bool[np.ndarray, "count"]:
-    """Which of `count` signs are negative: the bits of the words, lowest first."""
+def inverse_permutation(seed: int, count: int) -> Int64[np.ndarray, "count"]:
+    """The inverse of `permutation`, kept because a gather is faster than a scatter."""
+    inverse = np.empty(count, np.int64)
+    inverse[permutation(seed, count)] = np.arange(count)
+    return inverse
+
+
+@lru_cache(maxsize=4)
+def signs(seed: int, count: int) -> Float32[np.ndarray, "count"]:
+    """Signs +1 or -1: the bits of the words, lowest first, a set bit negative."""
     octets = words(NoiseAddress(seed, 0, 0), -(-count // 64), Domain.SIGNS).astype("<u8", copy=False).view(np.uint8)
-    return np.unpackbits(octets, count=count, bitorder="little").astype(bool)
+    return 1 - 2 * np.unpackbits(octets, count=count, bitorder="little").astype(np.float32)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from codebooks.philox import negatives, normals, permutation
+from codebooks.philox import inverse_permutation, normals, permutation, signs
 from rfcodec.bitstream.fields import uint
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
@@ -150,15 +150,13 @@ def _trace_back(came_from: np.ndarray, state: int, branch_bits: int) -> UInt8[np
 
 def _interleave(values: np.ndarray, seed: int) -> np.ndarray:
     mixed = values.take(permutation(seed, values.size))
-    np.negative(mixed, out=mixed, where=negatives(seed, values.size))
+    mixed *= signs(seed, values.size)
     return mixed
 
 
 def _scatter(mixed: np.ndarray, seed: int) -> np.ndarray:
-    np.negative(mixed, out=mixed, where=negatives(seed, mixed.size))
-    values = np.empty_like(mixed)
-    values[permutation(seed, mixed.size)] = mixed
-    return values
+    mixed *= signs(seed, mixed.size)
+    return mixed.take(inverse_permutation(seed, mixed.size))
 
 
 def _to_integer(labels: np.ndarray, branch_bits: int) -> int:

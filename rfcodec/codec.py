@@ -8,7 +8,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Protocol
 
 from rfcodec.bitstream import fields, symbols
 from rfcodec.bitstream.container import GopRecord
@@ -19,24 +18,12 @@ from rfcodec.engine import DecodedGop, Engine, check_identity, make_header, open
 from rfcodec.errors import InvalidField
 from rfcodec.intra import TrajectoryFrames
 from rfcodec.planning import latent_weights, measure_profile, plan_gop, plan_rate
-from rfcodec.protocols import Condition, Decoded, Frames
+from rfcodec.protocols import Condition, Decoded
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
 from rfcodec.trajectory.step import GopPlan, Noise, TrajectoryStep
-from rfcodec.types import GopSpan, VideoFormat
-
-
-class Video(Protocol):
-    """Frames in: `read` is called with spans that move forward and overlap by a frame at most."""
-
-    @property
-    def format(self) -> VideoFormat:
-        """Size, length and speed."""
-        ...
-
-    def read(self, start: int, stop: int) -> Frames:
-        """Frames [start, stop), 8-bit RGB t y x 3."""
-        ...
+from rfcodec.types import Frames, GopSpan
+from rfcodec.video import Video
 
 
 class Watcher:

@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rfcodec.errors import FrameSizeError, MissingWeights
 from rfcodec.torchvision_repair import repair_torchvision
+from rfcodec.types import Frames
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
-
-# The same type as in rfcodec.protocols, which cannot be imported without torch.
-Frames = UInt8[np.ndarray, "t y x 3"]
 
 PSNR_CAP = 100.0
 MS_SSIM_WINDOW = 11

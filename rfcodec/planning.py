@@ -13,7 +13,7 @@ from rfcodec.bitstream.headers import GopHeader
 from rfcodec.bitstream.records import largest_payload, unit_size
 from rfcodec.config import EncoderConfig
 from rfcodec.engine import Engine
-from rfcodec.errors import BudgetTooSmall
+from rfcodec.errors import BudgetTooSmall, ConfigError
 from rfcodec.flow.path import time_of_snr
 from rfcodec.flow.time_grid import equal_information_levels, tail_levels
 from rfcodec.protocols import Latents, Shape
@@ -25,10 +25,27 @@ PROBE_LOG_SNR = (-6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0)
 
 
 def plan_rate(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -> RatePlan:
-    """Bytes of each GOP, so that the finished file is at most the budget."""
+    """Bytes of each GOP, so that the finished file is at most the budget, or the native rate of the method without one."""
     budget = file_budget(effort, engine.header.format)
+    if budget is None:
+        budget = native_budget(engine, spans, effort)
     rough = RatePlan.make(spans, budget, effort)
     return RatePlan.make(spans, budget - overhead(engine, [gop.total for gop in rough.budgets]), effort)
+
+
+def native_budget(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -> int:
+    """The bytes of a method with one rate only, such as a fixed number of atoms; raises ConfigError for all others."""
+    shares = RatePlan.make(spans, 0, effort).budgets
+    needed = []
+    for span, budget in zip(spans, shares, strict=True):
+        shape = engine.shape(span.num_frames)
+        bits = engine.codebook.least_bits(shape)
+        if bits != engine.codebook.usable_bits(shape, 1 << 40):
+            raise ConfigError("how many bits? give one of bpp, kbps and bytes")
+        header = GopHeader(span.index, bits * engine.header.coded_steps, (), bytes(effort.digest_bytes))
+        size = unit_size(len(fields.write(header))) + unit_size(-(-header.symbol_bits // 8))
+        needed.append(math.ceil(size / float(1 - budget.reference_share) / float(budget.share)))
+    return max(needed) + overhead(engine, [max(needed)] * len(spans))
 
 
 def overhead(engine: Engine, gop_bytes: Sequence[int] = ()) -> int:

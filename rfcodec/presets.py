@@ -17,7 +17,10 @@ def default() -> Settings:
 
 
 def gvcc() -> Settings:
-    """GVCC (arXiv 2603.26571): Euler-Maruyama, g = 3 t^2, 17 + 3 steps at shift 3, 64 of 16384 atoms a latent frame."""
+    """GVCC (arXiv 2603.26571): Euler-Maruyama, g = 3 t^2, 17 + 3 steps at shift 3, 64 of 16384 atoms a latent frame.
+
+    With a budget, as many whole atoms as it pays for.
+    """
     trajectory = TrajectoryConfig(
         solver="euler_maruyama", diffusion="power", scale=3, power=2, steps=20, ode_tail=3, tail_order=1, shift=3
     )
@@ -25,6 +28,7 @@ def gvcc() -> Settings:
     return {"trajectory": trajectory.model_dump(), "codebook": codebook.model_dump(), "tail_weight": 1.0, "correction_share": 0.0}
 
 
+BUDGET_WORDS = ("bpp", "kbps", "bytes")
 PRESETS = {"default": default, "gvcc": gvcc}
 
 
@@ -38,6 +42,8 @@ def configure(preset: str = "default", settings: Mapping[str, Any] | None = None
     tree = PRESETS[preset]()
     for path, value in (settings or {}).items():
         _put(tree, path, value)
+    if any(tree.get(word) for word in BUDGET_WORDS) and "codebook.m" not in (settings or {}):
+        tree.get("codebook", {}).get("parameters", {}).pop("m", None)
     effort = {name: tree.pop(name) for name in list(tree) if name in EncoderConfig.model_fields}
     try:
         return StreamConfig(**tree), EncoderConfig(**effort)

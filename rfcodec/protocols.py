@@ -4,14 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from rfcodec.types import Geometry, GopSpan, Identity, InformationProfile, NoiseAddress
+from rfcodec.types import Frame, Frames, Geometry, GopSpan, Identity, InformationProfile, NoiseAddress
 
-Frames = UInt8[np.ndarray, "t y x 3"]
-Frame = UInt8[np.ndarray, "y x 3"]
 Latents = Float[Tensor, "c f h w"]
 Shape = tuple[int, int, int, int]
 

@@ -8,6 +8,12 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+from jaxtyping import UInt8
+
+Frames = UInt8[np.ndarray, "t y x 3"]  # 8-bit RGB
+Frame = UInt8[np.ndarray, "y x 3"]
+
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:

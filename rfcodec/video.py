@@ -16,10 +16,10 @@ from av.video.reformatter import ColorRange
 from imageio.core.request import InitializationError
 
 from rfcodec.errors import FrameRangeError, FrameSizeError, InputError, VideoReadError
-from rfcodec.types import VideoFormat
-from rfcodec.video_writer import Frames, VideoWriter, check_frames, default_matrix
+from rfcodec.types import Frames, VideoFormat
+from rfcodec.video_writer import VideoWriter, check_frames, default_matrix
 
-__all__ = ["ArrayVideo", "Frames", "RawLayout", "Video", "VideoReader", "VideoWriter", "open_video"]
+__all__ = ["ArrayVideo", "RawLayout", "Video", "VideoReader", "VideoWriter", "open_video"]
 
 DEFAULT_FPS = Fraction(25)
 MAX_SIDE = 16384

