@@ -48,7 +48,7 @@ class TopMCodebook:
         if self.m:
             cost = parts * self.atom_bits(self.m)
             return cost if cost <= bits else 0
-        return parts * self.atom_bits(self._affordable(bits // parts))
+        return parts * self.atom_bits(self.atoms_for(bits // parts))
 
     def least_bits(self, shape: Shape) -> int:
         """One atom a part, or the fixed M."""
@@ -58,7 +58,7 @@ class TopMCodebook:
         """Keeps the M largest absolute inner products of each part."""
         parts = self._split(direction.cpu().numpy())
         width = bits // len(parts)
-        m = self._affordable(width)
+        m = self.atoms_for(width)
         symbols, pieces = [], []
         for part, wanted in enumerate(parts):
             products = np.concatenate([block @ wanted for block in self._blocks(address, part, wanted.size)])
@@ -76,7 +76,7 @@ class TopMCodebook:
             return torch.from_numpy(normals(address, size)).reshape(shape)
         count = self._parts(shape)
         width = bits // count
-        m = self._affordable(width)
+        m = self.atoms_for(width)
         values = unpack((symbols << (-bits % 8)).to_bytes(-(-bits // 8), "big"), [width] * count)
         pieces = [self._sum(address, part, size // count, *self._names(value, m)) for part, value in enumerate(values)]
         return self._join(pieces, shape)
@@ -92,7 +92,8 @@ class TopMCodebook:
         parts = [piece.reshape(channels, frames // len(pieces), height, width) for piece in pieces]
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
-    def _affordable(self, bits: int) -> int:
+    def atoms_for(self, bits: int) -> int:
+        """The most atoms of one part that `bits` pay for."""
         low, high = 0, min(LARGEST, self.k // 2)
         while low < high:
             middle = (low + high + 1) // 2

@@ -55,7 +55,12 @@ class EncoderConfig(_Config):
         "pilot", description="information profile: measured on each GOP, or the backbone's own where it has one"
     )
     efficiency: float | None = Field(None, gt=0, le=1, description="planned efficiency; default: the codebook's")
-    tail_end: float = Field(0.2, gt=0, lt=1, description="time from which the ODE tail jumps to 0")
+    information_share: float = Field(
+        0.7, gt=0, le=1, description="share of the information that the bits can carry that the grid is planned for"
+    )
+    tail_end: float | None = Field(
+        None, gt=0, lt=1, description="time from which the ODE tail jumps to 0; default: the backbone's"
+    )
     reference_weight: float = Field(0.4, ge=0, description="bits of a reference frame, in GOPs' worth")
     tail_weight: float = Field(1.5, ge=0, description="weight of the latent frames that the next GOP stands on")
     correction_share: float = Field(0.1, ge=0, lt=1, description="share of a GOP's bits for the correction of its tail")

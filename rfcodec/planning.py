@@ -90,9 +90,9 @@ def choose_levels(
         return ()
     efficiency = effort.efficiency or engine.codebook.efficiency
     usable = sum(split_bits(engine.codebook, shape, bits, engine.header.coded_steps))
-    nats = efficiency * usable * math.log(2) / math.prod(shape)
+    nats = effort.information_share * efficiency * usable * math.log(2) / math.prod(shape)
     coded = equal_information_levels(profile, nats, engine.header.coded_steps)
-    return coded + tail_levels(coded[-1], effort.tail_end, engine.header.ode_tail)
+    return coded + tail_levels(coded[-1], effort.tail_end or engine.backbone.tail_end, engine.header.ode_tail)
 
 
 def latent_weights(span: GopSpan, latent_frames: int, effort: EncoderConfig) -> torch.Tensor:

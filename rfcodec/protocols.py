@@ -52,6 +52,7 @@ class Backbone(Protocol):
 
     geometry: Geometry
     identity: Identity
+    tail_end: float  # measured time from which the ODE tail best jumps to 0: earlier is smoother, later is livelier
 
     def encode(self, frames: Frames) -> Latents:
         """Frames of legal size to latents: posterior mode, normalised, float32."""

@@ -52,9 +52,8 @@ def equal_information_levels(profile: InformationProfile, nats: float, steps: in
 def tail_levels(first: int, end: float, steps: int) -> tuple[int, ...]:
     """Interior levels of an ODE tail of `steps` >= 1 steps that starts at level `first` and jumps to 0 from time `end`.
 
-    Uniform in ln A; where `end` is not beyond the start, each step moves on by one level.
+    Uniform in ln A; where `end` is not well beyond the start, each step moves on by a quarter of a neper at least.
     """
-    last = time_to_level(end)
+    last = max(time_to_level(end), first + (steps - 1) * LEVELS_PER_NEPER // 4)
     interior = steps - 1
-    wanted = (first + round((last - first) * (k + 1) / interior) for k in range(interior))
-    return tuple(max(level, first + k + 1) for k, level in enumerate(wanted))
+    return tuple(first + round((last - first) * (k + 1) / interior) for k in range(interior))

@@ -47,7 +47,8 @@ Solver = Callable[[Tensor, Tensor, tuple[float, float], Tensor | None], Tensor]
 class TrajectoryStep:
     """step(k, x, v) -> x': estimate x0_hat, ask the noise object for z, apply the solver.
 
-    In the ODE tail it asks for nothing. A second-order tail remembers one earlier x0_hat, the only state there is.
+    In the ODE tail it asks for nothing. A second-order tail remembers one earlier x0_hat of the tail, the only state there
+    is; those of coded steps would carry the trend of arriving information into steps where none arrives.
     """
 
     def __init__(self, config: TrajectoryConfig, plan: GopPlan, noise: Noise) -> None:
@@ -67,9 +68,9 @@ class TrajectoryStep:
         t, s = self.time_grid[k], self.time_grid[k + 1]
         x, v = x.float(), v.float()
         x0_hat = velocity_to_clean(v, x, t)
-        before, self._before = self._before, (t, x0_hat)
         if k < self._coded_steps:
             return self._solve(x, x0_hat, (t, s), self._noise(k, x0_hat).to(x.device))
+        before, self._before = self._before, (t, x0_hat)
         if self._order == 2 and before is not None:
             x0_hat = extrapolate_clean(x0_hat, before[1], (before[0], t, s))
         return self._solve(x, x0_hat, (t, s), None)

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -94,4 +95,4 @@ def test_ends_of_the_snr():
 
 def test_snr_falls_with_time():
     snr = [amplitude_snr(t) for t in np.linspace(0, 1, 101)]
-    assert all(a > b for a, b in zip(snr, snr[1:], strict=False))
+    assert all(a > b for a, b in pairwise(snr))

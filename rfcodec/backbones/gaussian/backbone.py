@@ -1,6 +1,5 @@
 """The Gaussian backbones: a prior and a linear transform behind the protocol of all backbones."""
 
-import math
 from importlib.resources import files
 from pathlib import Path
 from typing import final
@@ -13,7 +12,6 @@ from rfcodec.backbones.gaussian.spectrum import Spectrum
 from rfcodec.backbones.gaussian.transforms import BlockTransform, PixelTransform, Transform
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import ConfigError, UnsupportedCondition
-from rfcodec.flow.path import time_of_snr
 from rfcodec.flow.rollout import rollout
 from rfcodec.protocols import Condition, Frames, Latents, Reference, Step
 from rfcodec.types import Identity, InformationProfile
@@ -23,9 +21,10 @@ from rfcodec.types import Identity, InformationProfile
 class GaussianBackbone:
     """Exact in everything: velocity, conditioning on first and last frames, information. Knows no text."""
 
-    def __init__(self, name: str, spectrum: Spectrum, transform: Transform) -> None:
+    def __init__(self, name: str, spectrum: Spectrum, transform: Transform, tail_end: float) -> None:
         self.geometry = transform.geometry
         self.spectrum = spectrum
+        self.tail_end = tail_end
         profile = f"cpu float32 torch {torch.__version__.partition('+')[0]} scipy {scipy.__version__}"
         self.identity = Identity(name, spectrum.digest, profile)
         self._transform = transform
@@ -49,9 +48,8 @@ class GaussianBackbone:
         return GaussianPrior(self.spectrum, shape, tuple(known))
 
     def profile(self, condition: GaussianPrior) -> InformationProfile:
-        """Closed form, at ln A = -7, -6.5, ... 4."""
-        log_snr = tuple(k / 2 for k in range(-14, 9))
-        return InformationProfile(log_snr, tuple(condition.mmse(time_of_snr(math.exp(u))) for u in log_snr))
+        """Closed form."""
+        return condition.profile()
 
     def run(self, condition: GaussianPrior, step: Step) -> Latents:
         """Loops over the closed-form velocity."""
@@ -62,19 +60,25 @@ class GaussianBackbone:
         return KnownFrame(position, latents, self._transform.error_gain * max(reference.rmse, 0.25) ** 2)
 
 
-def _open(name: str, table: str, transform: Transform, options: str) -> GaussianBackbone:
+def _open(name: str, table: str, transform: Transform, tail_end: float) -> GaussianBackbone:
+    spectrum = Spectrum.load(Path(str(files("rfcodec.backbones.gaussian") / table)))
+    return GaussianBackbone(name, spectrum, transform, tail_end)
+
+
+def _refuse_options(name: str, options: str) -> None:
     if options:
         raise ConfigError(f"the {name} backbone has no options: leave backbone_options empty, not {options!r}")
-    return GaussianBackbone(name, Spectrum.load(Path(str(files("rfcodec.backbones.gaussian") / table))), transform)
 
 
 def pixel_backbone(runtime: RuntimeConfig, options: str) -> GaussianBackbone:
     """Video in pixels of decorrelated colour, with a spectrum fitted to natural video. Runs on the CPU."""
-    return _open("gaussian", "pixel.json", PixelTransform(), options)
+    _refuse_options("gaussian", options)
+    return _open("gaussian", "pixel.json", PixelTransform(), 0.1)
 
 
 def latent_backbone(runtime: RuntimeConfig, options: str) -> GaussianBackbone:
     """Sixteen nearly white channels in the geometry of Wan latents. Runs on the CPU."""
-    return _open("gaussian-latent", "latent.json", BlockTransform(), options)
+    _refuse_options("gaussian-latent", options)
+    return _open("gaussian-latent", "latent.json", BlockTransform(), 0.33)
 
 

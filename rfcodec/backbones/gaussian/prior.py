@@ -4,6 +4,7 @@ The covariance is diagonal in the spatial cosine transform and across channels; 
 for each channel and ring of frequency.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -16,8 +17,9 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from rfcodec.backbones.gaussian.spectrum import Spectrum, frequency_bins
-from rfcodec.flow.path import clean_to_velocity
+from rfcodec.flow.path import clean_to_velocity, time_of_snr
 from rfcodec.protocols import Shape
+from rfcodec.types import InformationProfile
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class GaussianPrior:
         """Mean squared error per dimension of x0_hat at time t, in closed form."""
         variances, counts = self.mode_variances()
         return float(np.average(variances * t * t / ((1 - t) ** 2 * variances + t * t), weights=counts))
+
+    def profile(self) -> InformationProfile:
+        """mmse(t) at ln A = -7, -6.5, ... 4, in closed form."""
+        log_snr = tuple(k / 2 for k in range(-14, 9))
+        return InformationProfile(log_snr, tuple(self.mmse(time_of_snr(math.exp(u))) for u in log_snr))
 
     def velocity(self, x: Tensor, t: float) -> Tensor:
         """v = (x - E[x0 | x_t = x]) / t, float32."""

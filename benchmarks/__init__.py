@@ -1,0 +1,1 @@
+"""Measurements of rfcodec; run them as modules from the root of the repository."""

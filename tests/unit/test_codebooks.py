@@ -1,0 +1,247 @@
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import ndtri
+
+from codebooks.philox import normals
+from codebooks.topm import TopMCodebook
+from codebooks.trellis import TrellisCodebook, correlate, five_smooth, viterbi
+from rfcodec.bitstream.symbols import subset_bits
+from rfcodec.types import NoiseAddress
+
+
+def white(shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def alignment(codebook, shape, bits, seed):
+    wanted = white(shape, seed)
+    _, z = codebook.choose(NoiseAddress(42, seed, 1), wanted, bits)
+    return torch.cosine_similarity(z.double().flatten(), wanted.double().flatten(), 0).item()
+
+
+def efficiency(codebook, shape, bits, seeds):
+    # the mean cosine: the mean of its square would count the variance of the draw as a gain
+    cosine = np.mean([alignment(codebook, shape, bits, seed) for seed in range(seeds)])
+    return -math.prod(shape) / 2 * math.log2(1 - cosine**2) / bits
+
+
+# trellis
+
+
+@pytest.mark.parametrize(
+    ("shape", "bits", "least"),
+    [
+        ((3, 5, 64, 64), 300, 0.84),
+        ((3, 5, 64, 64), 900, 0.815),
+        ((16, 3, 64, 64), 300, 0.875),
+        ((16, 3, 64, 64), 900, 0.845),
+    ],
+)
+def test_trellis_reaches_its_efficiency(shape, bits, least):
+    assert least < efficiency(TrellisCodebook(), shape, bits, 16) < 1
+
+
+def test_more_states_are_better():
+    shape = (1, 8, 50, 50)
+    small, large = (efficiency(TrellisCodebook(memory=memory), shape, 400, 6) for memory in (2, 8))
+    assert small + 0.05 < large
+
+
+def is_five_smooth(number):
+    for prime in (2, 3, 5):
+        while number % prime == 0:
+            number //= prime
+    return number == 1
+
+
+@given(st.integers(1, 5000))
+def test_five_smooth_is_the_largest(limit):
+    assert five_smooth(limit) == max(n for n in range(1, limit + 1) if is_five_smooth(n))
+
+
+@pytest.mark.parametrize("limit", [2_073_600, 4801, 7])
+def test_five_smooth_of_usual_sizes(limit):
+    found = five_smooth(limit)
+    assert is_five_smooth(found)
+    assert found <= limit
+    assert not any(is_five_smooth(n) for n in range(found + 1, min(limit + 1, found + 200)))
+
+
+@given(st.integers(1, 6), st.integers(1, 12), st.integers(100, 300_000), st.integers(1, 4000))
+def test_layouts_are_legal(branch_bits, memory, dims, bits):
+    codebook = TrellisCodebook(branch_bits, memory)
+    usable = codebook.usable_bits((1, 1, 1, dims), bits)
+    if usable == 0:
+        return
+    layout = codebook.layout(dims, usable)
+    assert layout.stages * branch_bits == usable
+    assert layout.stages * layout.length <= dims
+    assert is_five_smooth(layout.length)
+    assert layout.states & (layout.states - 1) == 0
+    assert layout.states <= 1 << memory
+    assert layout.states >= 1 << min(branch_bits, memory)
+    assert layout.states << branch_bits <= 2 * layout.length  # every branch has an atom of its own
+
+
+def test_the_scores_are_the_inner_products_with_circular_shifts():
+    generator = np.random.default_rng(0)
+    rows, base = generator.standard_normal((2, 4, 30), dtype=np.float32)
+    scores = correlate(rows, base, 17)
+    expected = [[rows[i] @ np.roll(base[i], shift) for shift in range(17)] for i in range(4)]
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("states", "branch_bits", "stages"), [(2, 1, 8), (4, 1, 7), (4, 2, 4), (8, 1, 6), (8, 2, 4)])
+def test_viterbi_finds_the_best_of_all_paths(states, branch_bits, stages):
+    generator = np.random.default_rng(states * 10 + branch_bits)
+    for _ in range(5):
+        scores = generator.standard_normal((stages, (states << branch_bits) // 2), dtype=np.float32)
+
+        def value(labels, scores=scores):
+            total, state = 0.0, 0
+            for stage, label in enumerate(labels):
+                atom = state << branch_bits | label
+                total += scores[stage, atom // 2] * (-1) ** atom
+                state = atom % states
+            return total
+
+        best = max(product(range(1 << branch_bits), repeat=stages), key=value)
+        assert viterbi(scores, states, branch_bits).tolist() == list(best)
+
+
+def test_trellis_noise_is_a_rearrangement_of_its_carrier():
+    shape, address = (2, 3, 10, 11), NoiseAddress(4, 3, 2)
+    codebook = TrellisCodebook()
+    z = codebook.choose(address, white(shape, 1), 60)[1]
+    carrier = normals(address, z.numel())
+    np.testing.assert_array_equal(np.sort(np.abs(z.numpy().ravel())), np.sort(np.abs(carrier)))
+
+
+@given(st.data(), st.integers(1, 6), st.integers(1, 40))
+def test_every_symbol_names_other_noise(data, branch_bits, stages):
+    codebook, shape = TrellisCodebook(branch_bits, 6), (1, 1, 40, 70)
+    bits = codebook.usable_bits(shape, stages * branch_bits)
+    if bits == 0:
+        return
+    symbols = st.integers(0, (1 << bits) - 1)
+    one, two = data.draw(symbols), data.draw(symbols)
+    same = torch.equal(*(codebook.noise(NoiseAddress(1, 2, 3), shape, bits, s) for s in (one, two)))
+    assert same == (one == two)
+
+
+# top M
+
+
+def affordable(k, bits):
+    return max(m for m in range(k // 2 + 1) if subset_bits(k, m) + m <= bits)
+
+
+@pytest.mark.parametrize("m", [16, 32, 64])
+def test_topm_reaches_its_efficiency(m):
+    codebook = TopMCodebook(k=4096)
+    assert 0.6 < efficiency(codebook, (1, 2, 60, 100), codebook.atom_bits(m), 4) < 0.75
+
+
+def top_m_theory(k, m, dims):
+    # the sum of the m largest |g| of k normals; atoms share the direction, which adds to the length of their sum
+    largest = -ndtri((np.arange(m) + 0.5) / (2 * k))
+    total, energy = largest.sum(), (largest**2).sum()
+    return total / math.sqrt(m * dims + total**2 - energy)
+
+
+@pytest.mark.parametrize("settings", [{}, {"per_frame": 1, "plain": 1}])
+@pytest.mark.parametrize(("k", "m"), [(2048, 16), (4096, 64)])
+def test_topm_is_as_aligned_as_order_statistics_say(settings, k, m):
+    shape = (1, 4, 30, 30)
+    codebook = TopMCodebook(k=k, m=m, **settings)
+    parts = 4 if settings else 1
+    bits = codebook.least_bits(shape)
+    cosines = [alignment(codebook, shape, bits, seed) for seed in range(3)]
+    assert np.mean(cosines) == pytest.approx(top_m_theory(k, m, math.prod(shape) // parts), rel=0.05)
+
+
+def test_efficiency_at_the_published_point_of_gvcc():
+    dims = 16 * 90 * 160
+    cosine, bits = top_m_theory(16384, 64, dims), TopMCodebook(k=16384, plain=1).atom_bits(64)
+    assert bits == 960
+    assert cosine == pytest.approx(0.053, abs=0.001)
+    assert -dims / 2 * math.log2(1 - cosine**2) / bits == pytest.approx(TopMCodebook.efficiency, abs=0.01)
+
+
+def test_gvccs_bits_of_a_step():
+    codebook = TopMCodebook(k=16384, per_frame=1, plain=1, m=64)
+    assert codebook.usable_bits((16, 9, 90, 160), 10**6) == 8640
+    assert codebook.usable_bits((16, 9, 90, 160), 8639) == 0
+    ranked = TopMCodebook(k=16384, per_frame=1, m=64).least_bits((16, 9, 90, 160))
+    assert 1 - ranked / 8640 == pytest.approx(0.308, abs=0.001)
+
+
+@pytest.mark.parametrize("bits", [1, 13, 14, 40, 101, 500, 1234])
+def test_topm_takes_as_many_atoms_as_the_bits_pay_for(bits):
+    codebook = TopMCodebook(k=300)
+    m = affordable(300, bits)
+    assert codebook.usable_bits((1, 1, 20, 20), bits) == subset_bits(300, m) + m
+
+
+@pytest.mark.parametrize("per_frame", [0, 1])
+def test_plain_and_ranked_indices_name_the_same_noise(per_frame):
+    shape, address, wanted = (2, 3, 12, 12), NoiseAddress(3, 2, 1), white((2, 3, 12, 12), 8)
+    for m in (1, 5, 20):
+        codebooks = [TopMCodebook(k=256, m=m, per_frame=per_frame, plain=plain) for plain in (0, 1)]
+        bits = [codebook.least_bits(shape) for codebook in codebooks]
+        drawn = [codebook.choose(address, wanted, cost)[1] for codebook, cost in zip(codebooks, bits, strict=True)]
+        assert torch.equal(*drawn)
+        assert bits[0] < bits[1] or m == 1
+
+
+def test_a_fixed_m_names_the_same_noise_as_its_bits_do():
+    shape, address, wanted = (1, 2, 12, 12), NoiseAddress(3, 2, 1), white((1, 2, 12, 12), 8)
+    fixed = TopMCodebook(k=128, m=7)
+    bits = fixed.least_bits(shape)
+    assert fixed.choose(address, wanted, bits)[0] == TopMCodebook(k=128).choose(address, wanted, bits)[0]
+    assert torch.equal(fixed.choose(address, wanted, bits)[1], TopMCodebook(k=128).choose(address, wanted, bits)[1])
+
+
+def test_topm_keeps_the_atoms_with_the_largest_products_and_their_signs():
+    shape, k, m = (1, 1, 16, 16), 64, 5
+    wanted = white(shape, 3).numpy().ravel()
+    atoms = np.stack([normals(NoiseAddress(9, 8, 7, j + 1), wanted.size) for j in range(k)])
+    products = atoms @ wanted
+    kept = np.argsort(-np.abs(products))[:m]
+    total = (np.sign(products[kept])[:, None] * atoms[kept]).sum(0, dtype=np.float64)
+    codebook = TopMCodebook(k=k, m=m)
+    _, z = codebook.choose(NoiseAddress(9, 8, 7), torch.from_numpy(wanted).reshape(shape), codebook.least_bits(shape))
+    np.testing.assert_allclose(z.numpy().ravel(), total / np.sqrt((total**2).mean()), atol=1e-6)
+
+
+def test_the_opposite_direction_gets_the_opposite_noise():
+    shape, address, wanted = (1, 2, 12, 12), NoiseAddress(3, 2, 1), white((1, 2, 12, 12), 8)
+    codebook = TopMCodebook(k=128, m=4)
+    bits = codebook.least_bits(shape)
+    assert torch.equal(codebook.choose(address, wanted, bits)[1], -codebook.choose(address, -wanted, bits)[1])
+
+
+def test_per_frame_every_frame_has_unit_energy_and_its_own_atoms():
+    shape = (2, 3, 12, 12)
+    codebook = TopMCodebook(k=128, per_frame=1, m=4)
+    same = white((2, 1, 12, 12), 5).expand(shape).contiguous()
+    _, z = codebook.choose(NoiseAddress(3, 2, 1), same, codebook.least_bits(shape))
+    frames = z.double().movedim(1, 0).flatten(1)
+    torch.testing.assert_close(frames.square().mean(1), torch.ones(3, dtype=torch.float64), rtol=1e-6, atol=0)
+    assert not torch.equal(frames[0], frames[1])
+
+
+def test_blocks_of_the_search_do_not_change_the_choice(monkeypatch):
+    shape, address, wanted = (1, 2, 12, 12), NoiseAddress(3, 2, 1), white((1, 2, 12, 12), 8)
+    codebook = TopMCodebook(k=100, m=6)
+    whole = codebook.choose(address, wanted, codebook.least_bits(shape))
+    monkeypatch.setattr("codebooks.topm.BLOCK_VALUES", 7 * 288)
+    pieces = codebook.choose(address, wanted, codebook.least_bits(shape))
+    assert whole[0] == pieces[0]
+    assert torch.equal(whole[1], pieces[1])

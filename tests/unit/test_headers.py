@@ -1,0 +1,139 @@
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.headers import MOST_PIXELS, EndMark, GopHeader, SequenceHeader
+from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
+from rfcodec.engine import Engine, make_header, open_backbone
+from rfcodec.errors import InvalidField
+from rfcodec.intra import TrajectoryFrames
+from rfcodec.types import Identity, VideoFormat
+
+FORMAT = VideoFormat(1280, 720, 97, Fraction(30000, 1001))
+IDENTITY = Identity("gaussian", bytes(range(8)), "cpu float32")
+HEADER = make_header(FORMAT, StreamConfig(), IDENTITY)
+
+
+def test_a_header_comes_back():
+    assert fields.read_whole(SequenceHeader, fields.write(HEADER)) == HEADER
+
+
+def test_a_header_is_a_few_dozen_bytes():
+    assert len(fields.write(HEADER)) < 100
+    gop = GopHeader(3, 9000, tuple(range(100, 290, 10)), bytes(4))
+    assert len(fields.write(gop)) < 40
+
+
+def test_the_header_gives_back_the_format():
+    assert HEADER.format == FORMAT
+    assert HEADER.format.pixels == 1280 * 720 * 97
+
+
+def test_coded_steps_are_those_before_the_tail():
+    header = make_header(FORMAT, StreamConfig(trajectory=TrajectoryConfig(steps=12, ode_tail=5)), IDENTITY)
+    assert header.coded_steps == 7
+
+
+@pytest.mark.parametrize(("steps", "ode_tail"), [(6, 6), (2, 2), (3, 999)])
+def test_a_tail_leaves_at_least_one_coded_step(steps, ode_tail):
+    with pytest.raises(InvalidField, match="ode_tail"):
+        replace(HEADER, steps=steps, ode_tail=ode_tail)
+
+
+def test_a_gop_of_too_many_pixels_is_refused():
+    side = 32768
+    assert replace(HEADER, width=side, height=MOST_PIXELS // side, gop=1)
+    with pytest.raises(InvalidField, match="too much for one GOP"):
+        replace(HEADER, width=side, height=MOST_PIXELS // side, gop=2)
+    # a short video has no long GOP
+    assert replace(HEADER, width=side, height=MOST_PIXELS // side, gop=4096, num_frames=1)
+
+
+def test_hostile_sizes_are_refused_when_read():
+    bits = fields.write(HEADER)
+    size = fields.varint(1280) + fields.varint(720)
+    assert bits.startswith(size)
+    with pytest.raises(InvalidField):
+        fields.read_whole(SequenceHeader, fields.varint(65535) + fields.varint(65535) + bits[len(size) :])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 0},
+        {"height": 65536},
+        {"num_frames": 0},
+        {"fps_denominator": 0},
+        {"gop": 4097},
+        {"mode": 128},
+        {"solver": "heun"},
+        {"diffusion_scale": 100.001},
+        {"diffusion_scale": 0.0001},
+        {"steps": 1, "ode_tail": 0},
+        {"tail_order": 3},
+        {"seed": 2**62},
+        {"weights": bytes(9)},
+        {"backbone": "x" * 256},
+        {"prompt": "é" * 32768},
+    ],
+)
+def test_values_outside_their_range_are_not_written(change):
+    with pytest.raises(InvalidField):
+        fields.write(replace(HEADER, **change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"width": 1}, {"seed": 2**62 - 1}, {"prompt": "x" * 65535}, {"shift": 1000.0}, {"diffusion_scale": 0.001}],
+)
+def test_ends_of_ranges_come_back(change):
+    header = replace(HEADER, **change)
+    assert fields.read_whole(SequenceHeader, fields.write(header)) == header
+
+
+def test_ids_of_names_are_fixed_for_ever():
+    one = replace(HEADER, solver="posterior", diffusion="eta")
+    two = replace(HEADER, solver="euler_maruyama", diffusion="power")
+    changed = [(a, b) for a, b in zip(fields.write(one), fields.write(two), strict=True) if a != b]
+    assert changed == [(0, 1), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "trajectory",
+    [
+        TrajectoryConfig(),
+        TrajectoryConfig(solver="euler_maruyama", diffusion="power", scale=2.5, power=1.5, shift=3.125),
+    ],
+)
+def test_an_engine_has_the_settings_that_made_the_header(trajectory):
+    stream = StreamConfig(trajectory=trajectory)
+    backbone = open_backbone("gaussian", "", RuntimeConfig())
+    header = make_header(VideoFormat(16, 16, 3, Fraction(25)), stream, backbone.identity)
+    engine = Engine(fields.read_whole(SequenceHeader, fields.write(header)), backbone, TrajectoryFrames)
+    assert engine.trajectory == trajectory
+
+
+def test_gop_headers_come_back():
+    for header in (GopHeader(0, 0, (), b""), GopHeader(2**31 - 1, 2**40, tuple(range(1, 1001)), bytes(32))):
+        assert fields.read_whole(GopHeader, fields.write(header)) == header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        GopHeader(2**31, 1, (), b""),
+        GopHeader(0, 2**40 + 1, (), b""),
+        GopHeader(0, 1, (5, 5), b""),
+        GopHeader(0, 1, (), bytes(33)),
+    ],
+)
+def test_illegal_gop_headers_are_not_written(header):
+    with pytest.raises(InvalidField):
+        fields.write(header)
+
+
+def test_the_end_mark_has_one_size():
+    sizes = {len(fields.write(EndMark(n.to_bytes(8, "little"), n.to_bytes(4, "little")))) for n in (0, 255, 2**31)}
+    assert sizes == {14}

@@ -1,0 +1,146 @@
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codebooks.topm import TopMCodebook
+from codebooks.trellis import TrellisCodebook
+from conditioning.flf2v import FirstLastToVideo
+from conditioning.i2v import ImageToVideo
+from conditioning.t2v import TextToVideo
+from rfcodec.config import EncoderConfig
+from rfcodec.errors import ConfigError
+from rfcodec.trajectory.rate import RatePlan, file_budget, split_bits
+from rfcodec.types import GopSpan, VideoFormat
+
+HD = VideoFormat(1280, 720, 96, Fraction(24))
+MODES = [TextToVideo, ImageToVideo, FirstLastToVideo]
+CODEBOOKS = [TrellisCodebook(), TrellisCodebook(3, 6), TopMCodebook(k=512), TopMCodebook(k=512, per_frame=1, plain=1)]
+SHAPE = (4, 3, 20, 25)
+
+
+def test_the_same_budget_in_three_words():
+    # 96 frames at 24 a second are 4 seconds: 0.01 bpp = 884736 bits = 221.184 kbps
+    by_bpp = file_budget(EncoderConfig(bpp=0.01), HD)
+    assert by_bpp == 110592
+    assert file_budget(EncoderConfig(kbps=221.184), HD) == by_bpp
+    assert file_budget(EncoderConfig(bytes=110592), HD) == by_bpp
+
+
+def test_budgets_are_rounded_down_exactly():
+    # 0.07 and 29.97 have no exact binary form: decimals are meant
+    assert file_budget(EncoderConfig(bpp=0.07), VideoFormat(100, 8, 1, Fraction(30))) == 7
+    ntsc = VideoFormat(64, 64, 30000, Fraction(30000, 1001))
+    assert file_budget(EncoderConfig(kbps=8), ntsc) == 1001 * 1000
+    assert file_budget(EncoderConfig(kbps=0.1), VideoFormat(64, 64, 3, Fraction(3))) == 12
+
+
+def test_bpp_counts_pixels_not_colour_samples():
+    assert file_budget(EncoderConfig(bpp=8), VideoFormat(17, 11, 3, Fraction(1))) == 17 * 11 * 3
+
+
+@pytest.mark.parametrize("given", [{"bpp": 0.1, "kbps": 3.0}, {"bpp": 0.1, "bytes": 5}, {"kbps": 1.0, "bytes": 5}])
+def test_at_most_one_budget_may_be_given(given):
+    with pytest.raises(ConfigError, match=f"not {' and '.join(given)}$"):
+        file_budget(EncoderConfig(**given), HD)
+
+
+def test_without_a_budget_there_is_none():
+    assert file_budget(EncoderConfig(), HD) is None
+
+
+@given(
+    st.sampled_from(MODES),
+    st.integers(1, 200),
+    st.integers(1, 40),
+    st.integers(0, 10**7),
+    st.floats(0, 3),
+    st.floats(0, 0.99),
+)
+def test_a_plan_hands_out_everything(mode, num_frames, gop, available, weight, share):
+    spans = list(mode(None, "").plan(num_frames, gop))
+    config = EncoderConfig(reference_weight=weight, correction_share=share)
+    plan = RatePlan.make(spans, available, config)
+    assert len(plan.budgets) == len(spans)
+    assert sum(budget.total for budget in plan.budgets) == available
+    assert sum(budget.share for budget in plan.budgets) == 1
+    for span, budget in zip(spans, plan.budgets, strict=True):
+        assert 0 <= budget.references <= budget.total
+        assert 0 <= budget.correction <= budget.total - budget.references
+        assert abs(budget.total - available * budget.share) < 1
+        assert budget.total * budget.reference_share - 1 < budget.references <= budget.total * budget.reference_share
+        assert bool(span.references) or budget.references == 0
+        assert bool(span.tail) or budget.correction == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("available", [0, -5000])
+def test_nothing_is_split_into_nothing(mode, available):
+    spans = list(mode(None, "").plan(50, 9))
+    assert all(budget.total == 0 for budget in RatePlan.make(spans, available, EncoderConfig()).budgets)
+
+
+def test_gops_of_equal_length_get_equal_bytes():
+    spans = list(TextToVideo(None, "").plan(99, 33))
+    assert [b.total for b in RatePlan.make(spans, 30000, EncoderConfig()).budgets] == [10000] * 3
+
+
+def test_frames_shown_are_what_counts():
+    spans = [GopSpan(0, 0, 10), GopSpan(1, 9, 19, overlap=1), GopSpan(2, 19, 20)]
+    budgets = RatePlan.make(spans, 2000, EncoderConfig()).budgets
+    assert [b.total for b in budgets] == [1000, 900, 100]
+
+
+def test_every_reference_is_worth_the_same():
+    config = EncoderConfig(reference_weight=0.5)
+    spans = list(FirstLastToVideo(None, "").plan(97, 33))
+    budgets = RatePlan.make(spans, 10**6, config).budgets
+    # the first GOP pays for two, each half of 33 frames' worth
+    assert budgets[0].reference_share == Fraction(33, 66)
+    assert budgets[1].reference_share == Fraction(16500, 48500)
+    assert budgets[0].references == pytest.approx(2 * budgets[1].references, abs=2)
+
+
+def test_the_tail_gets_its_share_of_what_references_leave():
+    spans = list(ImageToVideo(None, "").plan(65, 33))
+    first, last = RatePlan.make(spans, 10**6, EncoderConfig(correction_share=0.1)).budgets
+    assert first.correction == int((first.total - first.references) * 0.1)
+    assert last.correction == 0
+    assert last.references == 0
+
+
+@pytest.mark.parametrize("codebook", CODEBOOKS, ids=str)
+@given(total=st.integers(0, 60_000), steps=st.integers(1, 40))
+def test_split_bits(codebook, total, steps):
+    widths = split_bits(codebook, SHAPE, total, steps)
+    assert len(widths) == steps
+    assert sum(widths) <= total
+    assert all(codebook.usable_bits(SHAPE, width) == width for width in widths)
+    # as the decoder computes them: from what is really spent
+    assert split_bits(codebook, SHAPE, sum(widths), steps) == widths
+
+
+def quantum(codebook, width):
+    """What the next larger width costs more."""
+    return next(more for more in range(1, 10_000) if codebook.usable_bits(SHAPE, width + more) > width)
+
+
+@pytest.mark.parametrize("codebook", CODEBOOKS, ids=str)
+@pytest.mark.parametrize(("total", "steps"), [(1000, 7), (3000, 14), (251, 1), (777, 3)])
+def test_bits_are_split_evenly_and_all_but_a_rest_is_spent(codebook, total, steps):
+    widths = split_bits(codebook, SHAPE, total, steps)
+    assert max(widths) - min(widths) <= quantum(codebook, min(widths))
+    assert total - sum(widths) < quantum(codebook, widths[-1])
+
+
+def test_equal_shares_where_they_come_out_even():
+    assert split_bits(TrellisCodebook(), SHAPE, 1400, 14) == (100,) * 14
+    assert split_bits(TrellisCodebook(), SHAPE, 1403, 14) == (100,) * 13 + (102,)
+
+
+def test_more_than_fits_is_not_spent():
+    most = TrellisCodebook().usable_bits(SHAPE, 1 << 40)
+    assert split_bits(TrellisCodebook(), SHAPE, 1 << 40, 5) == (most,) * 5
+    assert most == math.prod(SHAPE) // 16 * 2

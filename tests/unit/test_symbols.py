@@ -1,0 +1,92 @@
+import random
+from itertools import combinations
+from math import ceil, comb, log2
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rfcodec.bitstream.symbols import pack, rank_subset, subset_bits, unpack, unrank_subset
+
+VALUES = st.lists(st.integers(0, 90).flatmap(lambda width: st.tuples(st.integers(0, (1 << width) - 1), st.just(width))))
+
+
+@given(VALUES)
+def test_packed_values_come_back(pairs):
+    values, widths = [v for v, _ in pairs], [w for _, w in pairs]
+    data = pack(values, widths)
+    assert len(data) == ceil(sum(widths) / 8)
+    assert unpack(data, widths) == values
+
+
+def test_highest_bit_first_and_zeros_at_the_end():
+    assert pack([0b1, 0b01, 0b11111], [1, 2, 5]) == bytes([0b10111111])
+    assert pack([0b101], [3]) == bytes([0b10100000])
+    assert pack([0xABCDE], [20]) == bytes([0xAB, 0xCD, 0xE0])
+    assert pack([], []) == b""
+    assert pack([0, 0], [0, 0]) == b""
+
+
+def test_as_many_widths_as_values():
+    with pytest.raises(ValueError, match="argument"):
+        pack([1, 2], [8])
+
+
+@given(VALUES, st.data())
+def test_of_data_cut_short_the_whole_values_come_back(pairs, data):
+    values, widths = [v for v, _ in pairs], [w for _, w in pairs]
+    whole = pack(values, widths)
+    kept = data.draw(st.integers(0, len(whole)))
+    got = unpack(whole[:kept], widths)
+    assert got == values[: len(got)]
+    ends = [sum(widths[: i + 1]) for i in range(len(widths))]
+    assert len(got) == sum(end <= 8 * kept for end in ends)
+
+
+@given(st.binary(max_size=40), st.lists(st.integers(0, 60)))
+def test_any_bytes_unpack_to_values_in_range(data, widths):
+    assert all(0 <= value < 1 << width for value, width in zip(unpack(data, widths), widths, strict=False))
+
+
+@pytest.mark.parametrize("universe", range(1, 10))
+def test_every_small_subset_has_a_rank_of_its_own(universe):
+    for size in range(universe + 1):
+        subsets = list(combinations(range(universe), size))
+        ranks = [rank_subset(subset) for subset in subsets]
+        assert sorted(ranks) == list(range(comb(universe, size)))
+        assert [tuple(unrank_subset(rank, universe, size)) for rank in ranks] == subsets
+
+
+def test_ranks_are_colexicographic():
+    subsets = sorted(combinations(range(7), 3), key=lambda subset: subset[::-1])
+    assert [rank_subset(subset) for subset in subsets] == list(range(35))
+
+
+@given(st.data(), st.integers(1, 5000))
+def test_large_subsets_come_back(data, universe):
+    size = data.draw(st.integers(0, min(universe, 300)))
+    members = sorted(random.Random(data.draw(st.integers(0, 2**32))).sample(range(universe), size))
+    rank = rank_subset(members)
+    assert 0 <= rank < comb(universe, size)
+    assert unrank_subset(rank, universe, size) == members
+
+
+@pytest.mark.parametrize(("universe", "size"), [(16384, 64), (4096, 2048), (1 << 20, 80)])
+def test_subsets_of_usual_sizes(universe, size):
+    first, last = list(range(size)), list(range(universe - size, universe))
+    assert rank_subset(first) == 0
+    assert rank_subset(last) == comb(universe, size) - 1
+    assert unrank_subset(0, universe, size) == first
+    assert unrank_subset(comb(universe, size) - 1, universe, size) == last
+
+
+@pytest.mark.parametrize("universe", range(1, 40))
+def test_subset_bits_hold_every_rank_and_no_more(universe):
+    for size in range(universe + 1):
+        bits = subset_bits(universe, size)
+        assert 2**bits >= comb(universe, size)
+        assert bits == 0 or 2 ** (bits - 1) < comb(universe, size)
+
+
+def test_subset_bits_of_a_usual_size():
+    assert subset_bits(16384, 64) == ceil(log2(comb(16384, 64)))
