@@ -20,8 +20,8 @@ from rfcodec.trajectory.rate import split_bits
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 from rfcodec.types import NoiseAddress
 
-# shapes c f h w of about two million dimensions: a 720p GOP of Wan latents, and 33 frames of small video
-SHAPES = {"gaussian-latent": (16, 9, 90, 160), "gaussian": (3, 33, 120, 176)}
+# shapes c f h w: a 720p GOP of Wan latents, and pixels with as many numbers a frame, where GVCC's atoms cost the same
+SHAPES = {"gaussian-latent": (16, 9, 90, 160), "gaussian": (3, 9, 240, 320)}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ def source(name: str, seed: int, shape: tuple[int, int, int, int] | None = None)
     return prior, draw - draw.mean((1, 2, 3), keepdim=True)
 
 
-def code(prior: GaussianPrior, target: torch.Tensor, plan: GopPlan, config: TrajectoryConfig, codebook: Codebook, seed: int) -> Outcome:
+def code(
+    prior: GaussianPrior, target: torch.Tensor, plan: GopPlan, config: TrajectoryConfig, codebook: Codebook, seed: int
+) -> Outcome:
     """Codes the target and returns what came out."""
     weights = torch.ones(target.shape[1])
     noise = ChooseNoise(codebook, NoiseAddress(seed, 0, 0), target, plan.step_bits, weights, lambda k, mse: None)
@@ -55,12 +57,23 @@ def code(prior: GaussianPrior, target: torch.Tensor, plan: GopPlan, config: Traj
 
 
 def default_plan(
-    prior: GaussianPrior, bits: float, config: TrajectoryConfig, effort: EncoderConfig, codebook: Codebook, tail_end: float
+    prior: GaussianPrior,
+    bits: float,
+    config: TrajectoryConfig,
+    effort: EncoderConfig,
+    codebook: Codebook,
+    tail_end: float,
 ) -> GopPlan:
     """Equal information at `bits` a dimension, by the prior's own profile."""
     steps = config.steps - config.ode_tail
     widths = split_bits(codebook, prior.shape, round(bits * np.prod(prior.shape)), steps)
-    nats = effort.information_share * (effort.efficiency or codebook.efficiency) * sum(widths) * np.log(2) / np.prod(prior.shape)
+    nats = (
+        effort.information_share
+        * (effort.efficiency or codebook.efficiency)
+        * sum(widths)
+        * np.log(2)
+        / np.prod(prior.shape)
+    )
     levels = equal_information_levels(prior.profile(), nats, steps)
     return GopPlan(levels_to_grid(levels + tail_levels(levels[-1], tail_end, config.ode_tail)), widths)
 
@@ -71,9 +84,11 @@ def uniform_plan(prior: GaussianPrior, bits: float, config: TrajectoryConfig, co
     return GopPlan(shifted_grid(config.steps, config.shift), widths)
 
 
-def code_default(name: str, prior: GaussianPrior, target: torch.Tensor, bits: float, seed: int) -> Outcome:
-    """The default method on one of the two backbones."""
-    stream, effort = configure("default")
+def code_default(
+    name: str, prior: GaussianPrior, target: torch.Tensor, bits: float, seed: int, **settings: float
+) -> Outcome:
+    """The default method on one of the two backbones, its settings as `configure` takes them."""
+    stream, effort = configure("default", settings)
     codebook = TrellisCodebook(**stream.codebook.parameters)
     plan = default_plan(prior, bits, stream.trajectory, effort, codebook, backbone(name).tail_end)
     return code(prior, target, plan, stream.trajectory, codebook, seed)

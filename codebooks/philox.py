@@ -35,7 +35,9 @@ def normal_table() -> Float32[np.ndarray, "65536"]:
     table = np.rint(quantiles * RESOLUTION).astype("<i2")
     found = hashlib.sha256(table.tobytes()).hexdigest()
     if found != TABLE_SHA256:
-        raise RfcodecError(f"the table of normals has hash {found[:16]}, not {TABLE_SHA256[:16]}: install another SciPy version")
+        raise RfcodecError(
+            f"the table of normals has hash {found[:16]}, not {TABLE_SHA256[:16]}: install another SciPy version"
+        )
     return (table / np.float32(RESOLUTION)).astype(np.float32)
 
 

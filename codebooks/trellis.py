@@ -1,6 +1,6 @@
-"""The circulant trellis codebook: best path through signed circular shifts of seeded sequences (docs/maths.md, section 5).
+"""The circulant trellis codebook: best path through circular shifts of seeded sequences (docs/maths.md, section 5).
 
-    r --permute, sign--> L stages of n --FFT--> inner products with all 2n atoms of a stage --Viterbi--> q bits a stage
+r --permute, sign--> L stages of n --FFT--> inner products with all 2n atoms of a stage --Viterbi--> q bits a stage
 """
 
 from dataclasses import dataclass
@@ -115,7 +115,9 @@ class TrellisCodebook:
         return atoms
 
 
-def correlate(rows: Float32[np.ndarray, "l n"], base: Float32[np.ndarray, "l n"], shifts: int) -> Float32[np.ndarray, "l shifts"]:
+def correlate(
+    rows: Float32[np.ndarray, "l n"], base: Float32[np.ndarray, "l n"], shifts: int
+) -> Float32[np.ndarray, "l shifts"]:
     """Inner products of each row with the first `shifts` circular shifts of its base sequence, by FFT."""
     spectrum = scipy.fft.rfft(rows, axis=1)
     spectrum *= np.conj(scipy.fft.rfft(base, axis=1))

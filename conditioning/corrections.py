@@ -79,7 +79,7 @@ def _quantise(spectrum: Float32[np.ndarray, "c f h w"], step: int) -> Int32[np.n
 
 def _zones(shape: tuple[int, ...]) -> Int32[np.ndarray, "c f h w"]:
     """Zone of each coefficient: channel * ZONES + ring of frequency, rings a half octave wide. Integers alone."""
-    channels, frames, height, width = shape
+    channels, _, height, width = shape
     v, u = np.arange(height, dtype=np.int64)[:, None], np.arange(width, dtype=np.int64)[None, :]
     distance = ((v * width) ** 2 + (u * height) ** 2) * 4096 // (height * width) ** 2
     edges = 2 ** np.arange(1, ZONES)

@@ -1,9 +1,9 @@
 """FLF2V: boundary frames are coded as stills, each once, and shared by the two GOPs that meet there.
 
-    still   still   still   still
-      [0 ... 32]
-              [32 ... 64]          frame 32 is shown once, as GOP 0 decoded it
-                      [64 ... 96]
+still   still   still   still
+  [0 ... 32]
+          [32 ... 64]          frame 32 is shown once, as GOP 0 decoded it
+                  [64 ... 96]
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from rfcodec.types import GopSpan
 
 @final
 class FirstLastToVideo:
-    """Independent GOPs between boundary frames; side information is the last one, and in GOP 0 the first one before it."""
+    """Independent GOPs between boundary frames; side information is the last one, in GOP 0 the first one before it."""
 
     ID: ClassVar[int] = 3
     chained: ClassVar[bool] = False

@@ -1,10 +1,10 @@
 """I2V: the first frame is coded as a still; every further GOP stands on the last decoded frame of the one before.
 
-    still
-      |
-    [0 ... 32]
-            [32 ... 64]          frame 32 is shown once, as GOP 0 decoded it
-                    [64 ... 96]
+still
+  |
+[0 ... 32]
+        [32 ... 64]          frame 32 is shown once, as GOP 0 decoded it
+                [64 ... 96]
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """T2V: nothing but text conditions a GOP, and text stands in the sequence header.
 
-    GOP 0          GOP 1          GOP 2
-    [0 ... 32]     [33 ... 65]    [66 ... 98]      disjoint, independent
+GOP 0          GOP 1          GOP 2
+[0 ... 32]     [33 ... 65]    [66 ... 98]      disjoint, independent
 """
 
 from collections.abc import Iterator

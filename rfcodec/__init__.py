@@ -21,7 +21,7 @@ _HOME = {
     "RfcodecError": "rfcodec.errors",
 }
 
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

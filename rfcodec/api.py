@@ -24,7 +24,9 @@ from rfcodec.bitstream.container import (
 from rfcodec.bitstream.fields import ByteReader, Line
 from rfcodec.bitstream.headers import SequenceHeader
 from rfcodec.bitstream.records import unit_size
-from rfcodec.codec import Watcher, decode as decode_records, encode as encode_units, open_decoder
+from rfcodec.codec import Watcher, open_decoder
+from rfcodec.codec import decode as decode_records
+from rfcodec.codec import encode as encode_units
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.engine import DecodedGop, Engine
 from rfcodec.errors import BitstreamError, DamageWarning, FrameRangeError, InvalidField, VideoReadError

@@ -29,7 +29,9 @@ Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A u
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Device = Annotated[str, typer.Option(help="Torch device.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
-Weights = Annotated[Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")]
+Weights = Annotated[
+    Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")
+]
 
 
 class Mode(StrEnum):
@@ -47,7 +49,9 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
 
 
@@ -69,7 +73,9 @@ def encode(
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
     raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
     preset: Annotated[str, typer.Option(help="default or gvcc.")] = "default",
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
+    ] = None,
     recon: Annotated[Path | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
     device: Device = "cpu",
     threads: Threads = None,
@@ -93,9 +99,11 @@ def encode(
     }
     chosen = {name: value for name, value in named.items() if value is not None} | _parse_settings(settings or [])
     layout = _parse_raw(raw) if raw else None
-    with open_video(source, frames=_parse_frames(frames), size=_parse_size(size) if size else None, raw=layout) as video:
-        with EncodeProgress(err, video.format, recon, silent=as_json) as watcher:
-            result = _encode(video, target, preset, chosen, _runtime(device, threads), watcher)
+    with (
+        open_video(source, frames=_parse_frames(frames), size=_parse_size(size) if size else None, raw=layout) as video,
+        EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
+    ):
+        result = _encode(video, target, preset, chosen, _runtime(device, threads), watcher)
     encode_report(out, result, watcher, mode, as_json)
 
 
@@ -164,7 +172,8 @@ def demo(
     """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
     from rfcodec.demo import run
 
-    run(out, err, video, folder, bpp, _parse_frames(frames), _parse_size(size) if size else None)
+    chosen = {"frames": _parse_frames(frames), "size": _parse_size(size) if size else None}
+    run(out, err, video, folder, bpp, **chosen)
 
 
 @app.command()

@@ -1,9 +1,9 @@
 """The pipeline, top to bottom: encode, decode, and the one reconstruct that both run.
 
-    frames --emit--> side info --condition--> Condition --+
-    frames --backbone.encode--> target --ChooseNoise--> Step <--ReplayNoise-- symbols
-                                                          |
-                               backbone.run(condition, Step) --> latents --correction--> DecodedGop
+frames --emit--> side info --condition--> Condition --+
+frames --backbone.encode--> target --ChooseNoise--> Step <--ReplayNoise-- symbols
+                                                      |
+                           backbone.run(condition, Step) --> latents --correction--> DecodedGop
 """
 
 from collections.abc import Iterable, Iterator
@@ -72,14 +72,14 @@ def encode(
         watcher.gop(previous, frames, sum(len(unit.write()) for unit in units))
 
 
-def decode(engine: Engine, records: Iterable[GopRecord], previous: Decoded | None = None) -> Iterator[DecodedGop]:
-    """Replays GOPs that follow on `previous`; raises BitstreamError on records that contradict the header."""
+def decode(engine: Engine, records: Iterable[GopRecord], before: Decoded | None = None) -> Iterator[DecodedGop]:
+    """Replays GOPs that follow on `before`; raises BitstreamError on records that contradict the header."""
     spans = engine.spans()
     for record in records:
         if record.header.index >= len(spans):
             raise InvalidField(f"GOP {record.header.index} of {len(spans)} does not exist")
         span = spans[record.header.index]
-        condition = engine.condition(record.side_info, span, previous)
+        condition = engine.condition(record.side_info, span, before)
         gop_plan = engine.gop_plan(record.header, engine.shape(span.num_frames))
         values = symbols.unpack(record.symbols, gop_plan.step_bits)
         if len(values) < len(gop_plan.step_bits) and record.intact:
@@ -87,8 +87,8 @@ def decode(engine: Engine, records: Iterable[GopRecord], previous: Decoded | Non
         gop_plan = replace(gop_plan, step_bits=gop_plan.step_bits[: len(values)])
         noise = ReplayNoise(engine.codebook, engine.start_address(span.index), values, gop_plan.step_bits)
         correction = ReplayCorrection(engine.conditioner.corrector, record.correction, span.tail)
-        previous = reconstruct(engine, span, condition, gop_plan, noise, correction)
-        yield previous
+        before = decoded = reconstruct(engine, span, condition, gop_plan, noise, correction)
+        yield decoded
 
 
 def reconstruct(

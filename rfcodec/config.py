@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-
 class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -13,14 +12,14 @@ class _Config(BaseModel):
 class TrajectoryConfig(_Config):
     """The SDE and its grid."""
 
-    solver: Literal["posterior", "euler_maruyama"] = Field("posterior", description="solver of the SDE")
-    diffusion: Literal["eta", "power"] = Field("eta", description="g = eta sqrt(2t/(1-t)), or scale t^power")
-    scale: float = Field(1.0, ge=0, le=100, description="eta, or scale of g")
-    power: float = Field(2.0, ge=0, le=100, description="power of t in g")
-    steps: int = Field(20, ge=2, le=1000, description="model evaluations of a GOP")
-    ode_tail: int = Field(6, ge=1, le=999, description="closing steps without bits")
-    tail_order: int = Field(2, ge=1, le=2, description="order of the closing steps")
-    shift: float = Field(0.0, ge=0, le=1000, description="shift of the uniform grid; 0: equal information")
+    solver: Literal["posterior", "euler_maruyama"] = Field(default="posterior", description="solver of the SDE")
+    diffusion: Literal["eta", "power"] = Field(default="eta", description="g = eta sqrt(2t/(1-t)), or scale t^power")
+    scale: float = Field(default=1.0, ge=0, le=100, description="eta, or scale of g")
+    power: float = Field(default=2.0, ge=0, le=100, description="power of t in g")
+    steps: int = Field(default=20, ge=2, le=1000, description="model evaluations of a GOP")
+    ode_tail: int = Field(default=6, ge=1, le=999, description="closing steps without bits")
+    tail_order: int = Field(default=2, ge=1, le=2, description="order of the closing steps")
+    shift: float = Field(default=0.0, ge=0, le=1000, description="shift of the uniform grid; 0: equal information")
 
 
 class CodebookConfig(_Config):
@@ -33,13 +32,13 @@ class CodebookConfig(_Config):
 class StreamConfig(_Config):
     """What the decoder must know; written whole into the sequence header."""
 
-    mode: str = Field("t2v", description="conditioning plugin")
-    backbone: str = Field("gaussian", description="backbone")
-    backbone_options: str = Field("", description="settings of the backbone")
-    gop: int = Field(33, ge=1, le=4096, description="most frames of a GOP")
-    still: str = Field("avif", description="still coder of reference frames")
-    prompt: str = Field("", description="text that conditions every GOP")
-    seed: int = Field(42, ge=0, lt=2**62, description="seed of all noise")
+    mode: str = Field(default="t2v", description="conditioning plugin")
+    backbone: str = Field(default="gaussian", description="backbone")
+    backbone_options: str = Field(default="", description="settings of the backbone")
+    gop: int = Field(default=33, ge=1, le=4096, description="most frames of a GOP")
+    still: str = Field(default="avif", description="still coder of reference frames")
+    prompt: str = Field(default="", description="text that conditions every GOP")
+    seed: int = Field(default=42, ge=0, lt=2**62, description="seed of all noise")
     codebook: CodebookConfig = CodebookConfig()
     trajectory: TrajectoryConfig = TrajectoryConfig()
 
@@ -47,29 +46,32 @@ class StreamConfig(_Config):
 class EncoderConfig(_Config):
     """How the encoder spends its budget; nothing of this is needed to decode."""
 
-    bpp: float | None = Field(None, gt=0, description="bits per pixel of the whole file")
-    kbps: float | None = Field(None, gt=0, description="the same budget in kilobits per second")
-    bytes: int | None = Field(None, gt=0, description="the same budget in bytes")
-    digest_bytes: int = Field(4, ge=0, le=32, description="length of the hash of the latents of each GOP")
+    bpp: float | None = Field(default=None, gt=0, description="bits per pixel of the whole file")
+    kbps: float | None = Field(default=None, gt=0, description="the same budget in kilobits per second")
+    bytes: int | None = Field(default=None, gt=0, description="the same budget in bytes")
+    digest_bytes: int = Field(default=4, ge=0, le=32, description="length of the hash of the latents of each GOP")
     profile: Literal["pilot", "backbone"] = Field(
-        "pilot", description="information profile: measured on each GOP, or the backbone's own where it has one"
+        default="pilot", description="information profile: measured on each GOP, or the backbone's own where it has one"
     )
-    efficiency: float | None = Field(None, gt=0, le=1, description="planned efficiency; default: the codebook's")
+    efficiency: float | None = Field(default=None, gt=0, le=1, description="planned efficiency; default: the codebook's")
     information_share: float = Field(
-        0.7, gt=0, le=1, description="share of the information that the bits can carry that the grid is planned for"
+        default=0.7,
+        gt=0,
+        le=1,
+        description="share of the information that the bits can carry that the grid is planned for",
     )
     tail_end: float | None = Field(
-        None, gt=0, lt=1, description="time from which the ODE tail jumps to 0; default: the backbone's"
+        default=None, gt=0, lt=1, description="time from which the ODE tail jumps to 0; default: the backbone's"
     )
-    reference_weight: float = Field(0.4, ge=0, description="bits of a reference frame, in GOPs' worth")
-    tail_weight: float = Field(1.5, ge=0, description="weight of the latent frames that the next GOP stands on")
-    correction_share: float = Field(0.1, ge=0, lt=1, description="share of a GOP's bits for the correction of its tail")
+    reference_weight: float = Field(default=0.4, ge=0, description="bits of a reference frame, in GOPs' worth")
+    tail_weight: float = Field(default=1.5, ge=0, description="weight of the latent frames that the next GOP stands on")
+    correction_share: float = Field(
+        default=0.1, ge=0, lt=1, description="share of a GOP's bits for the correction of its tail"
+    )
 
 
 class RuntimeConfig(_Config):
     """Where the model runs."""
 
-    device: str = Field("cpu", description="torch device")
-    threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own")
-
-
+    device: str = Field(default="cpu", description="torch device")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; default: torch's own")

@@ -97,7 +97,12 @@ def encode_report(console: Console, result: api.Encoded, watcher: EncodeProgress
 
 
 def decode_to_file(
-    console: Console, source: Path, target: Path, frames: tuple[int | None, int | None], partial: bool, runtime: RuntimeConfig
+    console: Console,
+    source: Path,
+    target: Path,
+    frames: tuple[int | None, int | None],
+    partial: bool,
+    runtime: RuntimeConfig,
 ) -> None:
     """Decodes GOP by GOP into a video file."""
     video = api.read_format(source)
@@ -117,14 +122,24 @@ def info_report(console: Console, stream: api.StreamInfo, as_json: bool) -> None
     """Headers, GOPs and bytes by purpose."""
     if as_json:
         header = {line.name: str(line.value) if isinstance(line.value, bytes) else line.value for line in stream.lines}
-        gops = [{"index": g.header.index, "symbol_bits": g.header.symbol_bits, "bytes": api.record_size(g)} for g in stream.gops]
-        whole = {"bytes": stream.size, "bpp": stream.bpp, "bytes_by_purpose": stream.bytes_by_purpose, "header": header, "gops": gops}
+        gops = [
+            {"index": g.header.index, "symbol_bits": g.header.symbol_bits, "bytes": api.record_size(g)} for g in stream.gops
+        ]
+        whole = {
+            "bytes": stream.size,
+            "bpp": stream.bpp,
+            "bytes_by_purpose": stream.bytes_by_purpose,
+            "header": header,
+            "gops": gops,
+        }
         print(json.dumps(whole, indent=2))
         return
     console.print(_table(("field", "value", "bytes", "meaning"), stream.lines))
     rows = [(name, size, f"{100 * size / stream.size:.1f} %") for name, size in stream.bytes_by_purpose.items()]
     console.print(_table(("purpose", "bytes", "share"), [*rows, ("whole file", stream.size, f"{stream.bpp:.5f} bpp")]))
-    gops = [(g.header.index, api.record_size(g), g.header.symbol_bits, len(g.side_info), len(g.correction)) for g in stream.gops]
+    gops = [
+        (g.header.index, api.record_size(g), g.header.symbol_bits, len(g.side_info), len(g.correction)) for g in stream.gops
+    ]
     console.print(_table(("GOP", "bytes", "symbol bits", "side information", "correction"), gops))
 
 
@@ -133,7 +148,10 @@ def verify_report(console: Console, result: dict[str, Any], as_json: bool) -> No
     if as_json:
         print(json.dumps(result))
         return
-    rows = [(name, "not available" if value is None else f"{value:.4f}" if isinstance(value, float) else value) for name, value in result.items()]
+    rows = [
+        (name, "not available" if value is None else f"{value:.4f}" if isinstance(value, float) else value)
+        for name, value in result.items()
+    ]
     console.print(_table(("", ""), rows))
 
 
@@ -149,7 +167,12 @@ def plugin_rows(kind: str) -> list[dict[str, Any]]:
     rows = []
     for name, entry in sorted(registry.names(kind).items()):
         plugin = registry.load(kind, name)
-        row = {"name": name, "id": getattr(plugin, "ID", ""), "from": entry.value, "what": (plugin.__doc__ or "").partition("\n")[0]}
+        row = {
+            "name": name,
+            "id": getattr(plugin, "ID", ""),
+            "from": entry.value,
+            "what": (plugin.__doc__ or "").partition("\n")[0],
+        }
         if kind == "codebooks" and is_dataclass(plugin):
             row["fields"] = ", ".join(f"{item.name}={item.default}" for item in dataclass_fields(plugin))
         rows.append(row)

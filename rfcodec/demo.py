@@ -2,6 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -40,16 +41,18 @@ def run(
     clip: Path | None,
     folder: Path,
     bpp: float,
-    frames: tuple[int | None, int | None],
-    size: tuple[int, int] | None,
+    **selection: Any,
 ) -> None:
-    """Writes <mode>.rfv, <mode>.mp4 and side_by_side.png into `folder`, and prints a table."""
+    """Writes <mode>.rfv, <mode>.mp4 and side_by_side.png into `folder`, and prints a table.
+
+    `selection` is frames and size, as `open_video` takes them.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
     table = Table("mode", "bytes", "of budget", "bpp", "PSNR dB", "MS-SSIM", "digest")
-    with open_video(clip or bundled_clip(), frames=frames, size=size) as video:
+    with open_video(clip or bundled_clip(), **selection) as video:
         middle = video.format.num_frames // 2
         strips = [("source", _frames_of_interest(video.read(0, video.format.num_frames), middle))]
         for mode in MODES:

@@ -2,8 +2,7 @@
 
 import hashlib
 import warnings
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
@@ -15,10 +14,20 @@ from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
 from rfcodec.errors import BackboneMismatch, InvalidField, NumericProfileWarning
 from rfcodec.flow.time_grid import levels_to_grid, shifted_grid
-from rfcodec.protocols import Backbone, Codebook, Condition, Conditioner, Decoded, Frames, IntraCoder, Latents, Reference, Shape
+from rfcodec.protocols import (
+    Backbone,
+    Codebook,
+    Condition,
+    Conditioner,
+    Decoded,
+    IntraCoder,
+    Latents,
+    Reference,
+    Shape,
+)
 from rfcodec.trajectory.rate import split_bits
 from rfcodec.trajectory.step import GopPlan
-from rfcodec.types import GopSpan, Identity, NoiseAddress, VideoFormat
+from rfcodec.types import Frames, GopSpan, Identity, NoiseAddress, VideoFormat
 
 
 def open_backbone(name: str, options: str, runtime: RuntimeConfig) -> Backbone:
@@ -62,21 +71,22 @@ def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) ->
 
 
 @final
-@dataclass(frozen=True)
 class DecodedGop:
     """A GOP as both sides hold it: its condition, its final latents, its frames on first use."""
 
-    engine: "Engine"
-    span: GopSpan
-    condition: Condition
-    latents: Latents = field(repr=False)
+    def __init__(self, engine: "Engine", span: GopSpan, condition: Condition, latents: Latents) -> None:
+        self.span, self.condition, self.latents = span, condition, latents
+        self._engine = engine
+        self._frames: Frames | None = None
 
-    @cached_property
+    @property
     def frames(self) -> Frames:
         """Frames of the GOP at the true size."""
-        frames = self.engine.backbone.decode(self.latents)
-        header = self.engine.header
-        return np.ascontiguousarray(frames[: self.span.num_frames, : header.height, : header.width])
+        if self._frames is None:
+            header = self._engine.header
+            frames = self._engine.backbone.decode(self.latents)
+            self._frames = np.ascontiguousarray(frames[: self.span.num_frames, : header.height, : header.width])
+        return self._frames
 
     @property
     def shown(self) -> Frames:
@@ -92,7 +102,7 @@ class DecodedGop:
 class Engine:
     """Backbone, codebook and conditioner of one stream, by the ids in its header."""
 
-    def __init__(self, header: SequenceHeader, backbone: Backbone, intra: type["IntraCoder"] | Any) -> None:
+    def __init__(self, header: SequenceHeader, backbone: Backbone, intra: "Callable[[Engine], IntraCoder]") -> None:
         self.header = header
         self.backbone = backbone
         codebook = registry.by_id("codebooks", header.codebook)
@@ -167,5 +177,5 @@ def check_identity(header: SequenceHeader, identity: Identity) -> None:
             f"this machine has {identity.weights.hex()}: install the release that wrote the stream"
         )
     if header.numeric_profile != identity.numeric_profile:
-        message = f"encoded with {header.numeric_profile!r}, decoding with {identity.numeric_profile!r}: small drift is possible"
-        warnings.warn(message, NumericProfileWarning, stacklevel=3)
+        both = f"encoded with {header.numeric_profile!r}, decoding with {identity.numeric_profile!r}"
+        warnings.warn(f"{both}: small drift is possible", NumericProfileWarning, stacklevel=3)

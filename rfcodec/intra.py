@@ -39,7 +39,9 @@ class TrajectoryFrames:
         room = max(8 * (max_bytes - head), steps * engine.codebook.least_bits(shape))
         header = GopHeader(0, sum(split_bits(engine.codebook, shape, room, steps)), levels, b"")
         plan = engine.gop_plan(header, shape)
-        noise = ChooseNoise(engine.codebook, self._address(), target, plan.step_bits, torch.ones(shape[1]), lambda k, mse: None)
+        noise = ChooseNoise(
+            engine.codebook, self._address(), target, plan.step_bits, torch.ones(shape[1]), lambda k, mse: None
+        )
         self._run(plan, noise)
         return fields.write(header) + symbols.pack(noise.symbols, plan.step_bits)
 

@@ -65,7 +65,12 @@ def measure_profile(engine: Engine, condition: Any, target: Latents, effort: Enc
 
 
 def plan_gop(
-    engine: Engine, span: GopSpan, budget: GopBudget, side_info: bytes, profile: InformationProfile, effort: EncoderConfig
+    engine: Engine,
+    span: GopSpan,
+    budget: GopBudget,
+    side_info: bytes,
+    profile: InformationProfile,
+    effort: EncoderConfig,
 ) -> GopHeader:
     """Header of a GOP whose side information is coded: its grid, and all bytes that are left for symbols."""
     shape = engine.shape(span.num_frames)

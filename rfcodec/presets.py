@@ -25,7 +25,12 @@ def gvcc() -> Settings:
         solver="euler_maruyama", diffusion="power", scale=3, power=2, steps=20, ode_tail=3, tail_order=1, shift=3
     )
     codebook = CodebookConfig(name="topm", parameters={"k": 16384, "per_frame": 1, "plain": 1, "m": 64})
-    return {"trajectory": trajectory.model_dump(), "codebook": codebook.model_dump(), "tail_weight": 1.0, "correction_share": 0.0}
+    return {
+        "trajectory": trajectory.model_dump(),
+        "codebook": codebook.model_dump(),
+        "tail_weight": 1.0,
+        "correction_share": 0.0,
+    }
 
 
 BUDGET_WORDS = ("bpp", "kbps", "bytes")
@@ -48,7 +53,8 @@ def configure(preset: str = "default", settings: Mapping[str, Any] | None = None
     try:
         return StreamConfig(**tree), EncoderConfig(**effort)
     except ValidationError as error:
-        raise ConfigError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors()))
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
+        raise ConfigError("; ".join(faults)) from None
 
 
 def _put(tree: Settings, path: str, value: Any) -> None:

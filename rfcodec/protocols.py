@@ -10,7 +10,7 @@ from torch import Tensor
 from rfcodec.types import Frame, Frames, Geometry, GopSpan, Identity, InformationProfile, NoiseAddress
 
 Latents = Float[Tensor, "c f h w"]
-Shape = tuple[int, int, int, int]
+Shape = tuple[int, ...]  # c f h w
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,10 @@ class Corrector(Protocol):
 class Decoded(Protocol):
     """A GOP as both sides hold it after its trajectory."""
 
-    condition: Condition
+    @property
+    def condition(self) -> Condition:
+        """What conditioned it, reference frames at their true size."""
+        ...
 
     @property
     def frames(self) -> Frames:

@@ -30,12 +30,14 @@ def by_id(kind: str, number: int) -> Any:
         plugin = _load(entry)
         if number == plugin.ID:
             return plugin
-    raise UnknownPlugin(f"the stream needs {kind[:-1]} number {number}, which is not installed; see docs/bitstream.md, section 7")
+    raise UnknownPlugin(
+        f"the stream needs {kind[:-1]} number {number}, which is not installed; see docs/bitstream.md, section 7"
+    )
 
 
 def name_of(kind: str, number: int) -> str:
     """The name of the plugin with that id, or the id where it is not installed."""
-    return next((entry.name for entry in names(kind).values() if _load(entry).ID == number), f"#{number}")
+    return next((entry.name for entry in names(kind).values() if number == _load(entry).ID), f"#{number}")
 
 
 def _load(entry: EntryPoint) -> Any:

@@ -26,9 +26,8 @@ def verify(
     header = stream.header
     with open_video(against, frames=frames, size=(header.width, header.height), raw=raw) as video:
         if video.format.num_frames != header.num_frames:
-            raise FrameRangeError(
-                f"the file has {header.num_frames} frames, the source {video.format.num_frames}: name those encoded with --frames A:B"
-            )
+            found = f"the file has {header.num_frames} frames, the source {video.format.num_frames}"
+            raise FrameRangeError(f"{found}: name those that were encoded with --frames A:B")
         quality = Quality(Lpips(lpips_weights, runtime.device) if Lpips.available(lpips_weights) else None, runtime.device)
         digests = []
         for piece in api.decode(source, runtime=runtime):

@@ -20,9 +20,7 @@ from rfcodec.errors import FrameSizeError, OutputError
 from rfcodec.types import Frames, VideoFormat
 
 HD_HEIGHT = 720
-_SCALER = (
-    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-)
+_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 
 
 def default_matrix(height: int) -> str:

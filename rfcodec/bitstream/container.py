@@ -78,7 +78,9 @@ def write_stream(path: Path, units: Iterable[Unit]) -> int:
                 os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}; choose another place or free some space") from error
+            raise OutputError(
+                f"cannot write {path}: {error.strerror or error}; choose another place or free some space"
+            ) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -100,7 +102,9 @@ def read_preamble(reader: ByteReader) -> SequenceHeader:
     if start[: len(SIGNATURE)] != SIGNATURE[: len(start)] or not start:
         raise NotAStream("the file does not begin with the signature of an .rfv stream")
     if reader.take(len(PREAMBLE))[-1] != VERSION:
-        raise UnsupportedVersion(f"the stream has version {start[-1]}, this decoder reads version {VERSION}: use another release")
+        raise UnsupportedVersion(
+            f"the stream has version {start[-1]}, this decoder reads version {VERSION}: use another release"
+        )
     unit = read_unit(reader)
     if unit.type != UnitType.SEQUENCE:
         raise InvalidField(f"the first unit has type {unit.type}, not {UnitType.SEQUENCE}")

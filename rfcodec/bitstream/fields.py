@@ -84,7 +84,8 @@ def _field(kind: Kind, default: Any) -> Any:
 def uint(meaning: str, low: int = 0, high: int = 2**32 - 1, default: int | None = None) -> Any:
     """An integer in [low, high] as a varint."""
     return _field(
-        Kind(varint, ByteReader.varint, lambda v: isinstance(v, int) and low <= v <= high, f"{low} to {high}", meaning), default
+        Kind(varint, ByteReader.varint, lambda v: isinstance(v, int) and low <= v <= high, f"{low} to {high}", meaning),
+        default,
     )
 
 

@@ -61,5 +61,7 @@ def read_unit(reader: ByteReader) -> Unit:
     payload = reader.take(reader.varint())
     body = reader.data[start : reader.position]
     if int.from_bytes(reader.take(CRC_BYTES), "little") != zlib.crc32(body):
-        raise CorruptRecord(f"the unit of type {kind} at byte {start} is damaged (checksum); `--partial` decodes what is intact")
+        raise CorruptRecord(
+            f"the unit of type {kind} at byte {start} is damaged (checksum); `--partial` decodes what is intact"
+        )
     return Unit(kind, payload)

@@ -104,7 +104,9 @@ def euler_maruyama(x: Tensor, v: Tensor, t: float, s: float, g: float, z: Tensor
     if z is None:
         return x - v * d
     if not math.isfinite(g):
-        raise ConfigError(f"g({t}) is infinite: Euler-Maruyama needs a bounded g; use the posterior solver or power diffusion")
+        raise ConfigError(
+            f"g({t}) is infinite: Euler-Maruyama needs a bounded g; use the posterior solver or power diffusion"
+        )
     return x - (v - (g * g / 2) * velocity_to_score(v, x, t)) * d + g * math.sqrt(d) * z
 
 
@@ -115,7 +117,7 @@ def extrapolate_clean(x0_hat: Tensor, before: Tensor, times: tuple[float, float,
     arXiv 2211.01095, algorithm 2. `times` are (t_before, t, s); at t_before = 1 or s = 0, where L is infinite, the
     first-order estimate is returned.
     """
-    t_before, t, s = times
+    t_before, _, s = times
     if t_before == 1 or s == 0:
         return x0_hat
     before_snr, snr, after_snr = (math.log(amplitude_snr(u)) for u in times)
@@ -130,5 +132,3 @@ def noise_information(t: float, s: float, diffusion: Diffusion, residual_energy:
     sin = posterior_noise_std(t, s, diffusion) / s
     cos = math.sqrt(max(1 - sin * sin, 0.0))
     return 0.5 * ((amplitude_snr(s) - cos * amplitude_snr(t)) / sin) ** 2 * residual_energy
-
-

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -20,6 +20,8 @@ from rfcodec.errors import BitstreamError
 from rfcodec.intra import TrajectoryFrames
 from rfcodec.protocols import Condition
 from rfcodec.types import GopSpan, VideoFormat
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 MODES = ["t2v", "i2v", "flf2v"]
 STILLS = ["avif", "png", "trajectory"]
@@ -83,6 +85,7 @@ def test_plans_show_every_frame_once(mode, num_frames, gop):
     assert all(span.num_frames == gop for span in spans[:-1])
 
 
+@steady
 @given(st.sampled_from(MODES), st.integers(1, 3000), st.integers(1, 4096))
 def test_plans_of_any_length(mode, num_frames, gop):
     spans = list(registry.load("conditioners", mode)(None, "").plan(num_frames, gop))
@@ -215,6 +218,7 @@ def test_t2v_has_no_side_information():
 
 
 @pytest.mark.parametrize("mode", MODES)
+@steady
 @given(data=st.binary(max_size=60), index=st.integers(0, 2))
 def test_any_side_information_is_a_condition_or_an_error_of_the_stream(mode, data, index):
     conditioner = open_mode(mode)
@@ -247,9 +251,7 @@ SIZES = [(17, 11), (64, 48), (9, 40), (97, 33)]
 short_inflation = pytest.mark.xfail(
     reason="what an AVIF of few pixels may inflate to is less than its headers", raises=BitstreamError, strict=False
 )
-no_room = pytest.mark.xfail(
-    reason="a frame that carries no bits at all is not handled", raises=ValueError, strict=False
-)
+no_room = pytest.mark.xfail(reason="a frame that carries no bits at all is not handled", raises=ValueError, strict=False)
 
 
 def has_its_size(still, size, max_bytes):
@@ -353,9 +355,7 @@ def decodes_or_refuses(coder, data):
 @pytest.mark.parametrize(
     "still",
     [
-        pytest.param(
-            "avif", marks=pytest.mark.xfail(reason="Pillow's RuntimeError", raises=RuntimeError, strict=False)
-        ),
+        pytest.param("avif", marks=pytest.mark.xfail(reason="Pillow's RuntimeError", raises=RuntimeError, strict=False)),
         "png",
         pytest.param("trajectory", marks=pytest.mark.xfail(reason="huge levels", raises=OverflowError, strict=False)),
     ],
@@ -473,7 +473,7 @@ def test_corrections_of_odd_sizes(shape):
     assert float((decoded - wanted).abs().max()) < 0.05
 
 
-@settings(max_examples=200)
+@settings(steady, max_examples=200)
 @given(st.integers(0, 2**32))
 def test_damaged_corrections_are_finite_or_errors_of_the_stream(seed):
     shape = (3, 1, 11, 17)

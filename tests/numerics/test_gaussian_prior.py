@@ -106,9 +106,7 @@ def error_spectrum(error, shape):
     variances = SPECTRUM.variances(centres)
     factors = np.geomspace(1, 1e4, 400_001)
     capped = sum(
-        np.minimum(factors * error[c], variances[c, b]) * counts[b]
-        for c in range(len(error))
-        for b in range(len(counts))
+        np.minimum(factors * error[c], variances[c, b]) * counts[b] for c in range(len(error)) for b in range(len(counts))
     )
     factor = np.interp(np.dot(error, [counts.sum()] * len(error)), capped, factors)
     return np.minimum(factor * error[:, None], variances)

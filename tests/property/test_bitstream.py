@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from rfcodec import codec, registry
@@ -31,6 +31,8 @@ from rfcodec.config import EncoderConfig, RuntimeConfig
 from rfcodec.errors import BitstreamError, CorruptRecord, TruncatedStream
 from rfcodec.presets import configure
 from rfcodec.video import ArrayVideo
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 # Writing and reading
 
@@ -82,11 +84,13 @@ HEADERS = st.one_of(sequence_headers(), GOP_HEADERS, END_MARKS, st.builds(Index,
 UNITS = st.builds(Unit, st.integers(0, 255), st.binary(max_size=300))
 
 
+@steady
 @given(st.integers(0, 2**63 - 1))
 def test_varints(value):
     assert ByteReader(varint(value)).varint() == value
 
 
+@steady
 @given(HEADERS)
 def test_headers(header):
     written = fields.write(header)
@@ -96,6 +100,7 @@ def test_headers(header):
     assert {line.name: line.value for line in lines} == vars(header)
 
 
+@steady
 @given(HEADERS, st.data())
 def test_cut_headers_are_refused(header, data):
     written = fields.write(header)
@@ -103,6 +108,7 @@ def test_cut_headers_are_refused(header, data):
         fields.read_whole(type(header), written[: data.draw(st.integers(0, len(written) - 1))])
 
 
+@steady
 @given(st.sampled_from([SequenceHeader, GopHeader, EndMark, Index]), st.binary(max_size=120))
 def test_any_bytes_are_a_header_or_an_error_of_the_stream(cls, data):
     try:
@@ -112,6 +118,7 @@ def test_any_bytes_are_a_header_or_an_error_of_the_stream(cls, data):
     assert fields.write(header) == data
 
 
+@steady
 @given(HEADERS, st.data())
 def test_a_changed_header_is_another_header_or_an_error_of_the_stream(header, data):
     written = bytearray(fields.write(header))
@@ -124,6 +131,7 @@ def test_a_changed_header_is_another_header_or_an_error_of_the_stream(header, da
 
 
 @pytest.mark.parametrize("name", sorted(registry.names("codebooks")))
+@steady
 @given(data=st.data())
 def test_settings_of_codebooks(name, data):
     codebook = registry.load("codebooks", name)
@@ -136,6 +144,7 @@ def test_settings_of_codebooks(name, data):
     assert fields.read_whole(codebook, fields.write(one)) == one
 
 
+@steady
 @given(UNITS, st.binary(max_size=20))
 def test_units(unit, rest):
     written = unit.write()
@@ -145,6 +154,7 @@ def test_units(unit, rest):
     assert reader.position == len(written)
 
 
+@steady
 @given(st.integers(0, 2**24))
 def test_the_largest_payload_fits_and_one_more_does_not(room):
     payload = largest_payload(room)
@@ -152,6 +162,7 @@ def test_the_largest_payload_fits_and_one_more_does_not(room):
     assert payload < 0 or unit_size(payload) <= room
 
 
+@steady
 @given(UNITS, st.integers(0, 10**6), st.integers(1, 255))
 def test_a_changed_byte_of_a_unit_is_seen(unit, place, change):
     written = bytearray(unit.write())
@@ -163,6 +174,7 @@ def test_a_changed_byte_of_a_unit_is_seen(unit, place, change):
 # Containers
 
 
+@steady
 @given(st.lists(st.integers(1, 1 << 20), max_size=200), st.integers(len(PREAMBLE), (1 << 21) - 1), st.data())
 def test_closing_bytes_are_the_most_that_closing_units_take(most, position, data):
     sizes = [data.draw(st.integers(1, size)) if i < 5 else size for i, size in enumerate(most)]
@@ -295,7 +307,7 @@ def damage(data, kind, share, piece):
     return data[:place] + (b"" if kind == "delete" else piece) + data[keep:]
 
 
-@settings(max_examples=300)
+@settings(steady, max_examples=300)
 @given(damages=st.lists(DAMAGE, min_size=1, max_size=4))
 def test_any_damage_is_seen(stream, damages):
     damaged = stream
@@ -316,7 +328,7 @@ def salvage(data):
     return found
 
 
-@settings(max_examples=300)
+@settings(steady, max_examples=300)
 @given(damages=st.lists(DAMAGE, min_size=1, max_size=4))
 def test_salvage_ends_and_raises_errors_of_the_stream_alone(stream, damages):
     damaged = stream
@@ -328,6 +340,7 @@ def test_salvage_ends_and_raises_errors_of_the_stream_alone(stream, damages):
         return
 
 
+@steady
 @given(st.binary(max_size=400))
 def test_salvage_of_noise_ends(data):
     salvage(data)
@@ -336,6 +349,7 @@ def test_salvage_of_noise_ends(data):
 UNIT_LIKE = [bytes([kind]) for kind in UnitType] + [b"\2\0", b"\4\xff\x7f", b"\2\x05"]
 
 
+@steady
 @given(st.lists(st.sampled_from(UNIT_LIKE), max_size=200))
 def test_salvage_of_what_looks_like_units_ends(pieces):
     salvage(b"".join(pieces))

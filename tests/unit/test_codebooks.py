@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
@@ -13,6 +13,8 @@ from codebooks.topm import TopMCodebook
 from codebooks.trellis import TrellisCodebook, correlate, five_smooth, viterbi
 from rfcodec.bitstream.symbols import subset_bits
 from rfcodec.types import NoiseAddress
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def white(shape, seed):
@@ -60,6 +62,7 @@ def is_five_smooth(number):
     return number == 1
 
 
+@steady
 @given(st.integers(1, 5000))
 def test_five_smooth_is_the_largest(limit):
     assert five_smooth(limit) == max(n for n in range(1, limit + 1) if is_five_smooth(n))
@@ -73,6 +76,7 @@ def test_five_smooth_of_usual_sizes(limit):
     assert not any(is_five_smooth(n) for n in range(found + 1, min(limit + 1, found + 200)))
 
 
+@steady
 @given(st.integers(1, 6), st.integers(1, 12), st.integers(100, 300_000), st.integers(1, 4000))
 def test_layouts_are_legal(branch_bits, memory, dims, bits):
     codebook = TrellisCodebook(branch_bits, memory)
@@ -123,6 +127,7 @@ def test_trellis_noise_is_a_rearrangement_of_its_carrier():
     np.testing.assert_array_equal(np.sort(np.abs(z.numpy().ravel())), np.sort(np.abs(carrier)))
 
 
+@steady
 @given(st.data(), st.integers(1, 6), st.integers(1, 40))
 def test_every_symbol_names_other_noise(data, branch_bits, stages):
     codebook, shape = TrellisCodebook(branch_bits, 6), (1, 1, 40, 70)

@@ -1,12 +1,14 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.fields import ByteReader, choice, increments, milli, octets, text, uint, varint
 from rfcodec.errors import InvalidField, TruncatedStream
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def test_varints_are_leb128(value, written):
     assert ByteReader(written).varint() == value
 
 
+@steady
 @given(st.integers(0, 2**63 - 1))
 def test_varints_come_back_and_are_shortest(value):
     written = varint(value)
@@ -182,6 +185,7 @@ def test_describe_prints_and_counts():
     assert lines[0].meaning == "a count"
 
 
+@steady
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_record_or_an_error_of_the_stream(data):
     try:

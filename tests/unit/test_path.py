@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rfcodec.flow.path import (
@@ -19,6 +19,8 @@ from rfcodec.flow.path import (
     velocity_to_noise,
     velocity_to_score,
 )
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 TIMES = st.floats(1e-3, 1.0)
 VALUES = st.floats(-10, 10)
@@ -38,17 +40,20 @@ def test_a_true_velocity_gives_back_both_ends_of_the_path(t):
     torch.testing.assert_close(velocity_to_score(v, x, t), -eps / t, rtol=1e-13, atol=0)
 
 
+@steady
 @given(VALUES, VALUES, TIMES)
 def test_velocity_and_clean_are_inverses(v, x, t):
     assert clean_to_velocity(velocity_to_clean(v, x, t), x, t) == pytest.approx(v, abs=1e-10)
     assert velocity_to_clean(clean_to_velocity(v, x, t), x, t) == pytest.approx(v, abs=1e-12)
 
 
+@steady
 @given(VALUES, VALUES, TIMES)
 def test_noise_from_velocity_and_from_clean_agree(v, x, t):
     assert clean_to_noise(velocity_to_clean(v, x, t), x, t) == pytest.approx(velocity_to_noise(v, x, t), abs=1e-10)
 
 
+@steady
 @given(VALUES, VALUES, TIMES)
 def test_clean_and_noise_interpolate_to_the_state(v, x, t):
     ends = velocity_to_clean(v, x, t), velocity_to_noise(v, x, t)
@@ -57,6 +62,7 @@ def test_clean_and_noise_interpolate_to_the_state(v, x, t):
     assert alpha(t) * ends[0] + sigma(t) * ends[1] == pytest.approx(x, abs=1e-12)
 
 
+@steady
 @given(VALUES, VALUES, TIMES)
 def test_the_score_gives_back_the_velocity(v, x, t):
     if t == 1:
@@ -74,11 +80,13 @@ def test_the_score_of_a_gaussian_is_that_of_its_density(t):
     np.testing.assert_allclose(velocity_to_score(clean_to_velocity(clean, x, t), x, t), -x / spread, atol=1e-13)
 
 
+@steady
 @given(st.floats(1e-9, 1.0))
 def test_snr_and_time_are_inverses(t):
     assert time_of_snr(amplitude_snr(t)) == pytest.approx(t, rel=1e-15, abs=2e-16)
 
 
+@steady
 @given(st.floats(0, 1e12))
 def test_time_and_snr_are_inverses(amplitude):
     # 1 - t loses digits where t is near 1

@@ -3,13 +3,15 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codebooks import philox
 from codebooks.philox import Domain, inverse_permutation, normal_table, normals, permutation, signs, words
 from rfcodec.errors import RfcodecError
 from rfcodec.types import NoiseAddress
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 MASK = (1 << 64) - 1
 MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
@@ -139,6 +141,7 @@ def test_neighbouring_addresses_are_uncorrelated():
         assert abs((z * normals(other, count)).mean()) < 5 / math.sqrt(count)
 
 
+@steady
 @given(st.integers(0, 2**62 - 1), st.integers(1, 3000))
 def test_permutations_and_their_inverses(seed, count):
     order = permutation(seed, count)
@@ -159,6 +162,7 @@ def test_a_permutation_mixes():
     assert (order == places).sum() < 12
 
 
+@steady
 @given(st.integers(0, 2**62 - 1), st.integers(1, 300))
 def test_signs_are_the_bits_of_their_words(seed, count):
     bits = reference_words(NoiseAddress(seed, 0, 0), -(-count // 64), Domain.SIGNS)

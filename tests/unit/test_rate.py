@@ -2,7 +2,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codebooks.topm import TopMCodebook
@@ -14,6 +14,8 @@ from rfcodec.config import EncoderConfig
 from rfcodec.errors import ConfigError
 from rfcodec.trajectory.rate import RatePlan, file_budget, split_bits
 from rfcodec.types import GopSpan, VideoFormat
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 HD = VideoFormat(1280, 720, 96, Fraction(24))
 MODES = [TextToVideo, ImageToVideo, FirstLastToVideo]
@@ -51,6 +53,7 @@ def test_without_a_budget_there_is_none():
     assert file_budget(EncoderConfig(), HD) is None
 
 
+@steady
 @given(
     st.sampled_from(MODES),
     st.integers(1, 200),
@@ -112,6 +115,7 @@ def test_the_tail_gets_its_share_of_what_references_leave():
 
 
 @pytest.mark.parametrize("codebook", CODEBOOKS, ids=str)
+@steady
 @given(total=st.integers(0, 60_000), steps=st.integers(1, 40))
 def test_split_bits(codebook, total, steps):
     widths = split_bits(codebook, SHAPE, total, steps)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rfcodec.config import TrajectoryConfig
@@ -20,6 +20,8 @@ from rfcodec.flow.sde import (
     posterior_noise_std,
 )
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 INNER = st.floats(0.02, 0.98)
 STEPS = st.tuples(INNER, INNER).filter(lambda ts: abs(ts[0] - ts[1]) > 1e-3).map(lambda ts: (max(ts), min(ts)))
@@ -71,6 +73,7 @@ def test_power_diffusion_integrates_from_the_very_start(diffusion):
     assert diffusion.refresh(1.0, 0.6) == pytest.approx(GeneralDiffusion(diffusion.g).refresh(1.0, 0.6), rel=1e-9)
 
 
+@steady
 @given(st.floats(0.05, 3), STEPS)
 def test_noise_of_the_eta_family(eta, times):
     t, s = times
@@ -78,6 +81,7 @@ def test_noise_of_the_eta_family(eta, times):
     assert posterior_noise_std(t, s, EtaDiffusion(eta)) ** 2 == pytest.approx(s * s * (1 - q ** (2 * eta**2)), rel=1e-7)
 
 
+@steady
 @given(STEPS)
 def test_noise_of_gvccs_diffusion(times):
     t, s = times
@@ -108,12 +112,14 @@ def test_no_noise_at_the_very_end(diffusion):
     assert posterior_noise_std(0.1, 0.0, diffusion) == 0
 
 
+@steady
 @given(DIFFUSIONS, STEPS)
 def test_noise_never_exceeds_what_the_state_may_hold(diffusion, times):
     t, s = times
     assert 0 <= posterior_noise_std(t, s, diffusion) <= s
 
 
+@steady
 @given(DIFFUSIONS, STEPS)
 def test_equivalent_eta_injects_as_much_noise(diffusion, times):
     t, s = times
@@ -121,11 +127,13 @@ def test_equivalent_eta_injects_as_much_noise(diffusion, times):
     assert same.refresh(t, s) == pytest.approx(diffusion.refresh(t, s), rel=1e-12)
 
 
+@steady
 @given(st.floats(0, 5), STEPS)
 def test_equivalent_eta_of_an_eta_is_itself(eta, times):
     assert equivalent_eta(EtaDiffusion(eta), *times) == pytest.approx(eta, rel=1e-12)
 
 
+@steady
 @given(st.floats(0.01, 1), st.floats(0, 1))
 def test_posterior_without_noise_is_the_euler_step_of_the_ode(t, share):
     s = t * share
@@ -194,6 +202,7 @@ def test_a_trajectory_of_eta_by_euler_maruyama_is_refused_at_its_first_step():
         step(0, x, x)
 
 
+@steady
 @given(STEPS, st.floats(0.1, 1e6))
 def test_information_at_eta_1(times, energy):
     t, s = times
@@ -201,6 +210,7 @@ def test_information_at_eta_1(times, energy):
     assert noise_information(t, s, EtaDiffusion(1), energy) == pytest.approx(expected, rel=1e-7)
 
 
+@steady
 @given(st.floats(0.1, 3), STEPS)
 def test_information_at_any_eta(eta, times):
     t, s = times
@@ -209,6 +219,7 @@ def test_information_at_any_eta(eta, times):
     assert noise_information(t, s, EtaDiffusion(eta), 1.0) == pytest.approx(expected, rel=1e-6)
 
 
+@steady
 @given(STEPS, st.floats(0.05, 4))
 def test_information_is_least_at_eta_1(times, eta):
     best = noise_information(*times, EtaDiffusion(1), 1.0)

@@ -3,14 +3,17 @@ from itertools import combinations
 from math import ceil, comb, log2
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rfcodec.bitstream.symbols import pack, rank_subset, subset_bits, unpack, unrank_subset
 
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
 VALUES = st.lists(st.integers(0, 90).flatmap(lambda width: st.tuples(st.integers(0, (1 << width) - 1), st.just(width))))
 
 
+@steady
 @given(VALUES)
 def test_packed_values_come_back(pairs):
     values, widths = [v for v, _ in pairs], [w for _, w in pairs]
@@ -32,6 +35,7 @@ def test_as_many_widths_as_values():
         pack([1, 2], [8])
 
 
+@steady
 @given(VALUES, st.data())
 def test_of_data_cut_short_the_whole_values_come_back(pairs, data):
     values, widths = [v for v, _ in pairs], [w for _, w in pairs]
@@ -43,6 +47,7 @@ def test_of_data_cut_short_the_whole_values_come_back(pairs, data):
     assert len(got) == sum(end <= 8 * kept for end in ends)
 
 
+@steady
 @given(st.binary(max_size=40), st.lists(st.integers(0, 60)))
 def test_any_bytes_unpack_to_values_in_range(data, widths):
     assert all(0 <= value < 1 << width for value, width in zip(unpack(data, widths), widths, strict=False))
@@ -62,6 +67,7 @@ def test_ranks_are_colexicographic():
     assert [rank_subset(subset) for subset in subsets] == list(range(35))
 
 
+@steady
 @given(st.data(), st.integers(1, 5000))
 def test_large_subsets_come_back(data, universe):
     size = data.draw(st.integers(0, min(universe, 300)))

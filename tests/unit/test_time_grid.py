@@ -3,7 +3,7 @@ from decimal import Decimal, localcontext
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rfcodec.errors import BitstreamError
@@ -20,6 +20,8 @@ from rfcodec.flow.time_grid import (
     time_to_level,
 )
 from rfcodec.types import InformationProfile
+
+steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 DISTINCT = 580  # up to here neighbouring levels are more than one 2^-20 apart
 
@@ -96,6 +98,7 @@ def test_the_grid_of_levels_has_both_ends():
     assert levels_to_grid(()) == (1.0, 0.0)
 
 
+@steady
 @given(st.floats(1e-6, 1 - 1e-9))
 def test_the_nearest_level(t):
     level = time_to_level(t)
@@ -125,9 +128,7 @@ def test_every_coded_step_carries_the_same_information(nats, steps):
     assert sum(shares) == pytest.approx(nats, rel=0.06)
 
 
-@pytest.mark.xfail(
-    reason="a grid for no information at all asks for the level of t = 1", raises=ValueError, strict=False
-)
+@pytest.mark.xfail(reason="a grid for no information at all asks for the level of t = 1", raises=ValueError, strict=False)
 def test_a_grid_for_no_information_still_increases():
     assert equal_information_levels(falling_profile(), 0.0, 3) == (1, 2, 3)
 
@@ -141,6 +142,7 @@ def test_levels_that_no_encoder_writes_are_refused(levels):
         assert all(t > s for t, s in pairwise(levels_to_grid(levels)))
 
 
+@steady
 @given(st.floats(1e-7, 5), st.integers(1, 60))
 def test_coded_levels_increase(nats, steps):
     levels = equal_information_levels(falling_profile(), nats, steps)
@@ -154,6 +156,7 @@ def test_more_information_ends_later():
     assert all(a < b for a, b in pairwise(ends))
 
 
+@steady
 @given(st.integers(1, 320), st.floats(0.001, 0.999), st.integers(1, 30))
 def test_tails_go_on_from_the_coded_steps(first, end, steps):
     levels = tail_levels(first, end, steps)

@@ -80,5 +80,3 @@ def latent_backbone(runtime: RuntimeConfig, options: str) -> GaussianBackbone:
     """Sixteen nearly white channels in the geometry of Wan latents. Runs on the CPU."""
     _refuse_options("gaussian-latent", options)
     return _open("gaussian-latent", "latent.json", BlockTransform(), 0.33)
-
-

@@ -105,7 +105,9 @@ class GaussianPrior:
         grid = coefficients.reshape(*rings.shape[:2], *self.shape[2:])
         return scipy.fft.idctn(grid, axes=(2, 3), norm="ortho", workers=torch.get_num_threads(), overwrite_x=True)
 
-    def _condition(self, known: tuple[KnownFrame, ...]) -> tuple[Float64[np.ndarray, "c b f f"], Float64[np.ndarray, "b f s"]]:
+    def _condition(
+        self, known: tuple[KnownFrame, ...]
+    ) -> tuple[Float64[np.ndarray, "c b f f"], Float64[np.ndarray, "b f s"]]:
         positions = [frame.position for frame in known]
         to_known = self.correlation[:, :, positions]
         regression = to_known @ np.linalg.inv(self.correlation[:, positions][:, :, positions])
@@ -127,7 +129,9 @@ class GaussianPrior:
             low, high = (middle, high) if reached < wanted else (low, middle)
         return np.minimum(high * error[:, None], self.variances)
 
-    def _conditional_mean(self, known: tuple[KnownFrame, ...], regression: Float64[np.ndarray, "b f s"]) -> np.ndarray | None:
+    def _conditional_mean(
+        self, known: tuple[KnownFrame, ...], regression: Float64[np.ndarray, "b f s"]
+    ) -> np.ndarray | None:
         if not known:
             return None
         values = self._to_rings(np.stack([frame.latents for frame in known], axis=1))

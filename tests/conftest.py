@@ -1,0 +1,122 @@
+"""What the whole suite shares: a small moving clip, and the command line in this process and in a fresh one."""
+
+import io
+import os
+import subprocess
+import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from rfcodec.cli import main
+from rfcodec.types import VideoFormat
+from rfcodec.video import VideoWriter, open_video
+
+FPS = Fraction(25)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--regenerate", action="store_true", help="Write the conformance vectors anew.")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command line came to."""
+
+    status: int
+    out: str
+    err: str
+
+
+def _wave(phase, period):
+    """A triangle wave in 0..255, in whole numbers, so that every machine makes the same clip."""
+    position = phase % (2 * period)
+    return np.minimum(position, 2 * period - position) * 255 // period
+
+
+def moving_clip(count=13, width=64, height=48):
+    """uint8 frames `t y x 3` of soft bars that drift in three directions, one for each colour."""
+    t, y, x = np.meshgrid(np.arange(count), np.arange(height), np.arange(width), indexing="ij")
+    colours = [_wave(2 * x + 3 * t, 37), _wave(x + 2 * y - 2 * t, 29), _wave(y + t, 23)]
+    return np.stack(colours, axis=-1).astype(np.uint8)
+
+
+def save_clip(path, frames):
+    count, height, width, _ = frames.shape
+    with VideoWriter(path, VideoFormat(width, height, count, FPS)) as writer:
+        writer.write(frames)
+    return path
+
+
+def load_frames(path):
+    with open_video(path) as video:
+        return video.read(0, video.format.num_frames)
+
+
+@pytest.fixture(scope="session")
+def make_clip():
+    """moving_clip(count, width, height)."""
+    return moving_clip
+
+
+@pytest.fixture(scope="session")
+def save():
+    """save(path, frames) writes a lossless file."""
+    return save_clip
+
+
+@pytest.fixture(scope="session")
+def load():
+    """load(path) reads all frames of a file."""
+    return load_frames
+
+
+@pytest.fixture(scope="session")
+def clip():
+    """Thirteen frames of 64 x 48."""
+    return moving_clip()
+
+
+@pytest.fixture(scope="session")
+def clip_file(clip, tmp_path_factory):
+    """The same clip as a lossless file."""
+    return save_clip(tmp_path_factory.mktemp("clip") / "clip.mkv", clip)
+
+
+@pytest.fixture(scope="session")
+def cli():
+    """cli(*arguments) runs the command line in this process, which saves the start of Python and torch."""
+
+    def run(*arguments):
+        out, err = io.StringIO(), io.StringIO()
+        argv, show = sys.argv, warnings.showwarning
+        sys.argv, status = ["rfcodec", *map(str, arguments)], 0
+        try:
+            with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+                warnings.simplefilter("always")
+                main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        finally:
+            sys.argv, warnings.showwarning = argv, show
+        return Outcome(status, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def process(tmp_path_factory):
+    """process(*arguments) runs Python in a fresh process, process("-m", "rfcodec", ...) the command line in one."""
+    home = tmp_path_factory.mktemp("process")
+
+    def run(*arguments, cwd=home, env=None, **more):
+        command = [sys.executable, *map(str, arguments)]
+        settings = os.environ | {"OMP_NUM_THREADS": "1"} | (env or {})
+        done = subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True, check=False, **more)
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
