@@ -1,0 +1,217 @@
+"""The Python interface: arrays and videos in, frames out GOP by GOP."""
+
+import warnings
+from dataclasses import replace
+from fractions import Fraction
+from itertools import zip_longest
+
+import numpy as np
+import pytest
+import torch
+
+import rfcodec
+from rfcodec import api, codec
+from rfcodec.bitstream.container import read_gops, read_preamble, read_units
+from rfcodec.bitstream.fields import ByteReader
+from rfcodec.codec import Watcher
+from rfcodec.errors import BackboneMismatch, FrameRangeError, NumericProfileWarning
+from rfcodec.types import VideoFormat
+
+MODES = ["t2v", "i2v", "flf2v"]
+SMALL = {"gop": 5, "trajectory__steps": 6, "trajectory__ode_tail": 2}
+
+
+class Recorder(Watcher):
+    """Keeps the latents of each GOP."""
+
+    def __init__(self):
+        self.latents, self.spans, self.sizes, self.steps, self.sources = [], [], [], 0, []
+
+    def step(self, span, k, mse):
+        assert mse > 0
+        self.steps += 1
+
+    def gop(self, decoded, source, size):
+        self.latents.append(decoded.latents.clone())
+        self.spans.append(decoded.span)
+        self.sizes.append(size)
+        self.sources.append(source)
+
+
+def frames_of(path, **more):
+    return np.concatenate([piece.frames for piece in api.decode(path, **more)])
+
+
+def records_of(path):
+    reader = ByteReader(path.read_bytes())
+    read_preamble(reader)
+    return list(read_gops(read_units(reader)))
+
+
+@pytest.fixture
+def stream(clip, tmp_path):
+    """The clip in T2V."""
+    rfcodec.encode(clip, tmp_path / "a.rfv", mode="t2v", bytes=3000, **SMALL)
+    return tmp_path / "a.rfv"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("backbone", ["gaussian", "gaussian-latent"])
+def test_arrays_in_and_out(mode, backbone, clip, tmp_path):
+    path = tmp_path / "a.rfv"
+    sent, received = Recorder(), Recorder()
+    result = rfcodec.encode(clip, str(path), mode=mode, backbone=backbone, bytes=3000, watcher=sent, **SMALL)
+    assert (result.path, result.size) == (path, path.stat().st_size)
+    assert result.bpp == 8 * result.size / clip[..., 0].size
+    pieces = list(rfcodec.decode(str(path), watcher=received))
+    assert np.concatenate([piece.frames for piece in pieces]).shape == clip.shape
+    assert all(piece.digest_ok and piece.intact for piece in pieces)
+    for ours, theirs in zip_longest(sent.latents, received.latents):
+        assert torch.equal(ours, theirs)
+    assert sent.spans == received.spans
+    assert sent.sizes == received.sizes == [api.record_size(record) for record in records_of(path)]
+    assert sent.steps == 4 * len(sent.spans)
+    assert all(np.array_equal(source, clip[s.start : s.stop]) for source, s in zip(sent.sources, sent.spans, strict=True))
+    assert received.sources == [None] * len(received.spans)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_more_bits_give_a_better_picture(mode, clip, tmp_path):
+    errors = []
+    for budget in (1200, 6000):
+        rfcodec.encode(clip, tmp_path / "a.rfv", mode=mode, bytes=budget, **SMALL)
+        errors.append(np.square(frames_of(tmp_path / "a.rfv").astype(float) - clip).mean())
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_encoding_twice_gives_the_same_bytes(clip, stream, tmp_path):
+    rfcodec.encode(clip, tmp_path / "b.rfv", mode="t2v", bytes=3000, **SMALL)
+    assert (tmp_path / "b.rfv").read_bytes() == stream.read_bytes()
+
+
+def test_global_generators_neither_matter_nor_move(clip, stream, tmp_path):
+    np.random.seed(1)
+    torch.manual_seed(1)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    rfcodec.encode(clip, tmp_path / "b.rfv", mode="t2v", bytes=3000, **SMALL)
+    assert (tmp_path / "b.rfv").read_bytes() == stream.read_bytes()
+    assert np.array_equal(before[0], np.random.get_state()[1])
+    assert torch.equal(before[1], torch.get_rng_state())
+
+
+def test_a_video_of_ones_own(clip, tmp_path):
+    class Reversed:
+        format = VideoFormat(64, 48, 13, Fraction(30000, 1001))
+
+        def __init__(self):
+            self.asked = []
+
+        def read(self, start, stop):
+            self.asked.append((start, stop))
+            return clip[::-1][start:stop]
+
+    video = Reversed()
+    result = rfcodec.encode(video, tmp_path / "a.rfv", mode="i2v", bytes=3000, **SMALL)
+    assert result.format == api.read_format(tmp_path / "a.rfv") == video.format
+    assert video.asked == [(0, 5), (4, 9), (8, 13)]
+    array = rfcodec.ArrayVideo(clip[::-1], Fraction(30000, 1001))
+    rfcodec.encode(array, tmp_path / "b.rfv", mode="i2v", bytes=3000, **SMALL)
+    assert (tmp_path / "a.rfv").read_bytes() == (tmp_path / "b.rfv").read_bytes()
+
+
+@pytest.mark.parametrize(("mode", "starts"), [("t2v", [0, 5, 10]), ("i2v", [0, 5, 9]), ("flf2v", [0, 5, 9])])
+def test_frames_come_gop_by_gop(mode, starts, clip, tmp_path):
+    rfcodec.encode(clip, tmp_path / "a.rfv", mode=mode, bytes=3000, **SMALL)
+    seen = Recorder()
+    pieces = rfcodec.decode(tmp_path / "a.rfv", watcher=seen)
+    assert seen.spans == []
+    for number, start in enumerate(starts):
+        piece = next(pieces)
+        assert piece.start == start
+        assert len(seen.spans) == number + 1
+        assert len(piece.frames) == (starts[1:] + [13])[number] - start
+    assert next(pieces, None) is None
+
+
+@pytest.mark.parametrize(("mode", "gops"), [("t2v", [1]), ("flf2v", [1]), ("i2v", [0, 1])])
+def test_seeking_decodes_no_more_than_it_must(mode, gops, clip, tmp_path):
+    rfcodec.encode(clip, tmp_path / "a.rfv", mode=mode, bytes=3000, **SMALL)
+    seen = Recorder()
+    pieces = list(rfcodec.decode(tmp_path / "a.rfv", frames=(6, 8), watcher=seen))
+    assert [span.index for span in seen.spans] == gops
+    assert [(piece.start, len(piece.frames)) for piece in pieces] == [(6, 2)]
+    assert np.array_equal(pieces[0].frames, frames_of(tmp_path / "a.rfv")[6:8])
+
+
+@pytest.mark.parametrize("frames", [(0, 14), (5, 5), (6, 5), (-1, 4), (13, None)])
+def test_frames_that_do_not_exist(frames, stream):
+    with pytest.raises(FrameRangeError, match="0:13"):
+        list(rfcodec.decode(stream, frames=frames))
+
+
+def test_gops_are_independent(clip, tmp_path):
+    other = clip.copy()
+    other[:5] = 255 - other[4::-1]
+    for name, frames in {"a": clip, "b": other}.items():
+        rfcodec.encode(frames, tmp_path / name, mode="t2v", bytes=3000, **SMALL)
+    ours, theirs = records_of(tmp_path / "a"), records_of(tmp_path / "b")
+    assert ours[0].symbols != theirs[0].symbols
+    assert ours[1:] == theirs[1:]
+    assert len(ours) == 3
+
+
+def other_identity(monkeypatch, **changes):
+    def opened(name, options, runtime):
+        backbone = real(name, options, runtime)
+        backbone.identity = replace(backbone.identity, **changes)
+        return backbone
+
+    real = codec.open_backbone
+    monkeypatch.setattr(codec, "open_backbone", opened)
+
+
+def test_other_weights_are_refused(stream, monkeypatch):
+    other_identity(monkeypatch, weights=b"\x01\x02\x03\x04\x05\x06\x07\x08")
+    with pytest.raises(BackboneMismatch, match="0102030405060708"):
+        next(rfcodec.decode(stream))
+
+
+def test_another_numeric_profile_is_a_warning(stream, monkeypatch):
+    expected = frames_of(stream)
+    other_identity(monkeypatch, numeric_profile="cuda bfloat16")
+    with pytest.warns(NumericProfileWarning, match="cuda bfloat16"):
+        assert np.array_equal(frames_of(stream), expected)
+
+
+def test_nothing_warns_in_everyday_use(clip, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rfcodec.encode(clip, tmp_path / "a.rfv", bytes=3000, **SMALL)
+        frames_of(tmp_path / "a.rfv")
+
+
+def test_without_a_digest_nothing_is_known(clip, tmp_path):
+    rfcodec.encode(clip, tmp_path / "a.rfv", bytes=3000, digest_bytes=0, **SMALL)
+    assert [piece.digest_ok for piece in rfcodec.decode(tmp_path / "a.rfv")] == [None] * 3
+
+
+def test_info_opens_no_model(stream, monkeypatch):
+    monkeypatch.delattr(codec, "open_backbone")
+    seen = rfcodec.info(stream)
+    assert seen.size == stream.stat().st_size == sum(seen.bytes_by_purpose.values())
+    assert [record.header.index for record in seen.gops] == [0, 1, 2]
+    assert {line.name: line.value for line in seen.lines}["codebook"] == "trellis"
+
+
+def test_the_package_is_light(process):
+    heavy = "{'torch', 'diffusers', 'scipy', 'transformers', 'numpy', 'av'} & set(sys.modules)"
+    code = f"import sys, rfcodec; a = {heavy}; import rfcodec.cli; print(sorted(a), sorted({heavy}))"
+    outcome = process("-c", code)
+    assert (outcome.status, outcome.out.strip()) == (0, "[] []"), outcome.err
+
+
+def test_public_names_exist():
+    for name in rfcodec.__all__:
+        assert getattr(rfcodec, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = rfcodec.nonsense
