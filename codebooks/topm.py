@@ -46,16 +46,18 @@ class TopMCodebook:
         """What the largest affordable M costs, or the fixed M if that is affordable."""
         parts = self._parts(shape)
         if self.m:
-            cost = parts * self.atom_bits(self.m)
+            cost = self.least_bits(shape)
             return cost if cost <= bits else 0
         return parts * self.atom_bits(self.atoms_for(bits // parts))
 
     def least_bits(self, shape: Shape) -> int:
         """One atom a part, or the fixed M."""
-        return self._parts(shape) * self.atom_bits(max(self.m, 1))
+        return self._parts(shape) * self.atom_bits(min(max(self.m, 1), self.k // 2))
 
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
         """Keeps the M largest absolute inner products of each part."""
+        if bits == 0:
+            return 0, self.noise(address, tuple(direction.shape), 0, 0)
         parts = self._split(direction.cpu().numpy())
         width = bits // len(parts)
         m = self.atoms_for(width)

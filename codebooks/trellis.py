@@ -58,12 +58,12 @@ class TrellisCodebook:
         stages = bits // self.branch_bits
         length = five_smooth(dims // stages)
         room = (2 * length) >> self.branch_bits
-        states = min(1 << self.memory, 1 << (room.bit_length() - 1))
+        states = min(1 << max(self.memory, self.branch_bits), 1 << (room.bit_length() - 1))
         return TrellisLayout(stages, length, states)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """Whole stages of at least 2^(2 q) coordinates each."""
-        most = int(np.prod(shape)) >> (2 * self.branch_bits)
+        """Whole stages of at least 2^(2 q - 1) coordinates each, enough for 2^q states."""
+        most = int(np.prod(shape)) >> (2 * self.branch_bits - 1)
         return min(bits // self.branch_bits, most) * self.branch_bits
 
     def least_bits(self, shape: Shape) -> int:
@@ -73,6 +73,8 @@ class TrellisCodebook:
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
         """Viterbi search for the path with the largest inner product with `direction`."""
         shape = tuple(direction.shape)
+        if bits == 0:
+            return 0, self.noise(address, shape, 0, 0)
         layout = self.layout(direction.numel(), bits)
         interleaved = _interleave(direction.cpu().numpy().ravel(), address.seed)
         carrier = normals(address, direction.numel())

@@ -41,6 +41,7 @@ class FirstLastToVideo:
         """Both boundaries; without the GOP before, only what the side information itself holds."""
         reader = ByteReader(side_info)
         known = [read_reference(self._still, reader) for _ in range(span.references)]
+        reader.expect_end()
         if span.num_frames == 1:
             return {"text": self._prompt, "first": known[0]}
         shared = previous.condition.last if previous else None

@@ -50,4 +50,5 @@ class ImageToVideo:
             raise InvalidField(f"GOP {span.index} of a chain cannot be decoded without the GOP before it")
         else:
             first = Reference(previous.frames[-1], read_rmse(reader))
+        reader.expect_end()
         return {"text": self._prompt, "first": first}

@@ -21,6 +21,17 @@ AVIF_DICTIONARY = bytes.fromhex(
     "0d0006800000001769706d61000000000000000100010401028304000004096d64617412000a0a18"
 )
 QUALITIES = 101
+# what Pillow raises on damaged data
+STILL_FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 SCALES = 4
 
 
@@ -48,7 +59,7 @@ class AvifStill:
         size = _scaled(self._size, data[0])
         inflate = zlib.decompressobj(-zlib.MAX_WBITS, zdict=AVIF_DICTIONARY)
         try:
-            picture = inflate.decompress(data[1:], max_length=64 + 8 * size[0] * size[1])
+            picture = inflate.decompress(data[1:], max_length=4096 + 8 * size[0] * size[1])
         except zlib.error as error:
             raise InvalidField(f"an AVIF still is damaged: {error}") from error
         image = _open(picture, "AVIF", size)
@@ -131,5 +142,5 @@ def _open(data: bytes, kind: str, size: tuple[int, int]) -> Image.Image:
         if image.size != size:
             raise InvalidField(f"a still has size {image.size}, not {size}")
         return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, zlib.error) as error:
+    except STILL_FAULTS as error:
         raise InvalidField(f"a {kind} still is damaged: {error}") from error

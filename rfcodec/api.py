@@ -146,7 +146,9 @@ def _seek(engine: Engine, data: bytes, start: int, watcher: Watcher) -> Iterator
     records = _records_from(data, first)
     previous: Any = None
     if first < wanted and not engine.conditioner.chained:
-        record = next(records)
+        record = next(records, None)
+        if record is None or record.header.index != first:
+            raise InvalidField(f"the index leads to no GOP {first}")
         previous = Boundary(engine.condition(record.side_info, spans[first], None))
     for number, record in enumerate(records, wanted if previous else first):
         if record.header.index != number:

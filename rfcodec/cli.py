@@ -4,7 +4,6 @@ import json
 import logging
 import sys
 import warnings
-from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,14 +33,6 @@ Weights = Annotated[
 ]
 
 
-class Mode(StrEnum):
-    """Conditioning modes that ship."""
-
-    T2V = "t2v"
-    I2V = "i2v"
-    FLF2V = "flf2v"
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         out.print(f"rfcodec {__version__}")
@@ -59,7 +50,7 @@ def _root(
 def encode(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")],
     target: Annotated[Path, typer.Argument(metavar="OUT.rfv", help="File to write.")],
-    mode: Annotated[str, typer.Option(help="t2v, i2v, flf2v or a plugin.")] = "i2v",
+    mode: Annotated[str | None, typer.Option(help="t2v (default), i2v, flf2v or a plugin.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Budget: bits per pixel of the whole file.")] = None,
     kbps: Annotated[float | None, typer.Option(help="The same budget in kilobits per second.")] = None,
     size_bytes: Annotated[int | None, typer.Option("--bytes", help="The same budget in bytes.")] = None,
@@ -104,7 +95,7 @@ def encode(
         EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
     ):
         result = _encode(video, target, preset, chosen, _runtime(device, threads), watcher)
-    encode_report(out, result, watcher, mode, as_json)
+    encode_report(out, result, watcher, mode or "t2v", as_json)
 
 
 def _encode(video: Any, target: Path, preset: str, chosen: dict[str, Any], runtime: Any, watcher: Any) -> Any:

@@ -16,8 +16,8 @@ class TrajectoryConfig(_Config):
     diffusion: Literal["eta", "power"] = Field(default="eta", description="g = eta sqrt(2t/(1-t)), or scale t^power")
     scale: float = Field(default=1.0, ge=0, le=100, description="eta, or scale of g")
     power: float = Field(default=2.0, ge=0, le=100, description="power of t in g")
-    steps: int = Field(default=20, ge=2, le=1000, description="model evaluations of a GOP")
-    ode_tail: int = Field(default=6, ge=1, le=999, description="closing steps without bits")
+    steps: int = Field(default=20, ge=2, le=500, description="model evaluations of a GOP")
+    ode_tail: int = Field(default=6, ge=1, le=499, description="closing steps without bits")
     tail_order: int = Field(default=2, ge=1, le=2, description="order of the closing steps")
     shift: float = Field(default=0.0, ge=0, le=1000, description="shift of the uniform grid; 0: equal information")
 
@@ -63,10 +63,13 @@ class EncoderConfig(_Config):
     tail_end: float | None = Field(
         default=None, gt=0, lt=1, description="time from which the ODE tail jumps to 0; default: the backbone's"
     )
-    reference_weight: float = Field(default=0.4, ge=0, description="bits of a reference frame, in GOPs' worth")
+    reference_weight: float = Field(default=0.3, ge=0, description="bits of a reference frame, in GOPs' worth")
     tail_weight: float = Field(default=1.5, ge=0, description="weight of the latent frames that the next GOP stands on")
     correction_share: float = Field(
-        default=0.1, ge=0, lt=1, description="share of a GOP's bits for the correction of its tail"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of a GOP's bits for the correction of its tail; what it leaves stays unused",
     )
 
 

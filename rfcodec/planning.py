@@ -13,9 +13,9 @@ from rfcodec.bitstream.headers import GopHeader
 from rfcodec.bitstream.records import largest_payload, unit_size
 from rfcodec.config import EncoderConfig
 from rfcodec.engine import Engine
-from rfcodec.errors import BudgetTooSmall, ConfigError
+from rfcodec.errors import BudgetTooSmall, ConfigError, FrameSizeError
 from rfcodec.flow.path import time_of_snr
-from rfcodec.flow.time_grid import equal_information_levels, tail_levels
+from rfcodec.flow.time_grid import equal_information_levels, tail_levels, within_range
 from rfcodec.protocols import Latents, Shape
 from rfcodec.trajectory.noise import ProbeStep
 from rfcodec.trajectory.rate import GopBudget, RatePlan, file_budget, split_bits
@@ -81,9 +81,11 @@ def plan_gop(
     spent += unit_size(len(fields.write(header)))
     widths = split_bits(engine.codebook, shape, max(8 * largest_payload(budget.total - spent), 0), engine.header.coded_steps)
     least = engine.codebook.least_bits(shape)
+    if engine.codebook.usable_bits(shape, 1 << 40) < least:
+        raise FrameSizeError(f"a GOP of {shape} latents (c f h w) is too small for this codebook: use larger frames")
     if min(widths) < least:
         needed = spent + unit_size(-(-least * len(widths) // 8)) + 1
-        raise BudgetTooSmall(_too_small(engine, budget, needed, len(side_info), effort))
+        raise BudgetTooSmall(_too_small(engine, span, needed, len(side_info), effort))
     return replace(header, symbol_bits=sum(widths))
 
 
@@ -97,7 +99,8 @@ def choose_levels(
     usable = sum(split_bits(engine.codebook, shape, bits, engine.header.coded_steps))
     nats = effort.information_share * efficiency * usable * math.log(2) / math.prod(shape)
     coded = equal_information_levels(profile, nats, engine.header.coded_steps)
-    return coded + tail_levels(coded[-1], effort.tail_end or engine.backbone.tail_end, engine.header.ode_tail)
+    tail = tail_levels(coded[-1], effort.tail_end or engine.backbone.tail_end, engine.header.ode_tail)
+    return within_range(coded + tail)
 
 
 def latent_weights(span: GopSpan, latent_frames: int, effort: EncoderConfig) -> torch.Tensor:
@@ -108,11 +111,17 @@ def latent_weights(span: GopSpan, latent_frames: int, effort: EncoderConfig) -> 
     return weights
 
 
-def _too_small(engine: Engine, budget: GopBudget, needed: int, side_bytes: int, effort: EncoderConfig) -> str:
-    # side information grows with the budget up to its share, so the smallest budget must also leave room beside that share
-    beside = (needed - side_bytes) / float(1 - budget.reference_share)
-    whole = max(needed, beside) / (1 - effort.correction_share * bool(budget.correction)) / float(budget.share)
-    total = math.ceil(whole) + overhead(engine, [math.ceil(whole)] * len(engine.spans()))
+def _too_small(engine: Engine, span: GopSpan, needed: int, side_bytes: int, effort: EncoderConfig) -> str:
+    spans = engine.spans()
+    per_reference = side_bytes / span.references if span.references else 0.0
+    wholes = []
+    for other, budget in zip(spans, RatePlan.make(spans, 0, effort).budgets, strict=True):
+        # references grow with the budget up to their share, so there must be room beside that share as well
+        bare = needed - side_bytes
+        least = max(bare + other.references * per_reference, bare / float(1 - budget.reference_share))
+        wholes.append(least / (1 - effort.correction_share * bool(other.tail)) / float(budget.share))
+    total = math.ceil(max(wholes))
+    total += overhead(engine, [total] * len(spans))
     bpp = math.ceil(total * 8e6 / engine.header.format.pixels) / 1e6
     return (
         f"the budget is too small for what must be sent: the smallest possible is about {total} bytes ({bpp:g} bpp); "

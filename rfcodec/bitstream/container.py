@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, final
@@ -17,7 +17,6 @@ from rfcodec.errors import (
     InvalidField,
     NotAStream,
     OutputError,
-    TruncatedStream,
     UnsupportedVersion,
 )
 
@@ -52,7 +51,7 @@ def closing_bytes(gop_bytes: Iterable[int]) -> int:
     sizes = list(gop_bytes)
     if len(sizes) < 2:
         return END_BYTES
-    offsets = tuple(accumulate(sizes[:-1], initial=(1 << 21) - 1))
+    offsets = tuple(accumulate((max(size, 1) for size in sizes[:-1]), initial=(1 << 21) - 1))
     return unit_size(len(fields.write(Index(offsets)))) + END_BYTES
 
 
@@ -128,33 +127,35 @@ def _check_end(end: EndMark, reader: ByteReader) -> None:
 
 
 def salvage_units(reader: ByteReader) -> Iterator[Unit]:
-    """The units that can be had of a damaged stream, symbols also where their checksum fails or their end is missing."""
+    """The units that can be had of a damaged stream, symbols also where their checksum fails or their end is missing.
+
+    Where anything else was lost stands a GAP, so that what follows is not taken for a part of the GOP before.
+    """
     while not reader.exhausted:
         start = reader.position
         try:
             unit = read_unit(reader)
-        except (TruncatedStream, InvalidField):
-            yield from _doubtful(reader, start)
-            reader.position = _next_gop(reader, start + 1)
-        except CorruptRecord:
-            yield from _doubtful(reader, start)
-            if not _starts_unit(reader):
+        except BitstreamError as error:
+            yield _doubtful(reader, start)
+            if not isinstance(error, CorruptRecord) or not _starts_unit(reader):
                 reader.position = _next_gop(reader, start + 1)
         else:
             if unit.type == UnitType.END:
                 return
             yield unit
+    yield Unit(UnitType.GAP, b"", intact=False)
 
 
-def _doubtful(reader: ByteReader, start: int) -> Iterator[Unit]:
+def _doubtful(reader: ByteReader, start: int) -> Unit:
     piece = ByteReader(reader.data)
     piece.position = start
     try:
         kind, length = piece.take(1)[0], piece.varint()
     except BitstreamError:
-        return
-    if kind == UnitType.SYMBOLS:
-        yield Unit(kind, reader.data[piece.position : piece.position + length], intact=False)
+        kind, length = UnitType.GAP, 0
+    if kind != UnitType.SYMBOLS:
+        return Unit(UnitType.GAP, b"", intact=False)
+    return Unit(kind, reader.data[piece.position : piece.position + length], intact=False)
 
 
 def _starts_unit(reader: ByteReader) -> bool:
@@ -181,20 +182,19 @@ def _next_gop(reader: ByteReader, start: int) -> int:
 
 
 def read_gops(units: Iterable[Unit]) -> Iterator[GopRecord]:
-    """Groups units by GOP; unknown types are skipped."""
-    parts: dict[str, bytes] = {}
-    header, intact = None, True
+    """Groups units by GOP; unknown types are skipped, and so is what follows a gap up to the next GOP."""
+    record: GopRecord | None = None
     names = {UnitType.SIDE_INFO: "side_info", UnitType.SYMBOLS: "symbols", UnitType.CORRECTION: "correction"}
     for unit in units:
-        if unit.type == UnitType.GOP:
-            if header is not None:
-                yield GopRecord(header, **parts, intact=intact)
-            header, parts, intact = fields.read_whole(GopHeader, unit.payload), {}, True
-        elif unit.type in names:
-            parts[names[UnitType(unit.type)]] = unit.payload
-            intact = intact and unit.intact
-    if header is not None:
-        yield GopRecord(header, **parts, intact=intact)
+        if unit.type in (UnitType.GOP, UnitType.GAP):
+            if record:
+                yield replace(record, intact=record.intact and unit.intact)
+            record = GopRecord(fields.read_whole(GopHeader, unit.payload)) if unit.type == UnitType.GOP else None
+        elif record and unit.type in names:
+            part = {names[UnitType(unit.type)]: unit.payload}
+            record = replace(record, **part, intact=record.intact and unit.intact)
+    if record:
+        yield record
 
 
 def read_index(data: bytes) -> Index | None:

@@ -45,6 +45,11 @@ class ByteReader:
         """Whether nothing is left."""
         return self.position == len(self.data)
 
+    def expect_end(self) -> None:
+        """Raises InvalidField if bytes are left over."""
+        if not self.exhausted:
+            raise InvalidField(f"{len(self.data) - self.position} bytes too many")
+
 
 def varint(value: int) -> bytes:
     """Unsigned LEB128: seven bits a byte, lowest first, the top bit set on all bytes but the last."""
@@ -197,8 +202,7 @@ def read_whole(cls: type[Record], data: bytes) -> Record:
     """Reads a record that fills `data`; raises InvalidField if bytes are left over."""
     reader = ByteReader(data)
     record = read(cls, reader)
-    if not reader.exhausted:
-        raise InvalidField(f"{len(data) - reader.position} bytes too many after {cls.__name__}")
+    reader.expect_end()
     return record
 
 

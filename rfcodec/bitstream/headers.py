@@ -32,8 +32,8 @@ class SequenceHeader:
     diffusion: str = choice("family of g: eta sqrt(2t/(1-t)) or scale t^power", DIFFUSIONS)
     diffusion_scale: float = milli("eta, or scale of g", 0, 100)
     diffusion_power: float = milli("power of t in g", 0, 100)
-    steps: int = uint("model evaluations of a GOP", 2, 1000)
-    ode_tail: int = uint("closing steps that carry no bits", 1, 999)
+    steps: int = uint("model evaluations of a GOP", 2, 500)
+    ode_tail: int = uint("closing steps that carry no bits", 1, 499)
     tail_order: int = uint("order of the closing steps", 1, 2)
     shift: float = milli("shift of the uniform grid; 0: each GOP writes its own grid", 0, 1000)
     seed: int = uint("seed of all noise", 0, 2**62 - 1)
@@ -67,7 +67,7 @@ class GopHeader:
 
     index: int = uint("number of the GOP", 0, 2**31 - 1)
     symbol_bits: int = uint("bits of all symbols, shared evenly by the coded steps", 0, 2**40)
-    levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 1000)
+    levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 499)
     digest: bytes = octets("BLAKE2s of the final latents, cut", 32)
 
 

@@ -12,8 +12,9 @@ CRC_BYTES = 4
 
 
 class UnitType(IntEnum):
-    """What a unit holds. Unknown types below 64 are skipped by a decoder; GOP starts a group."""
+    """What a unit holds. GOP starts a group; a decoder skips types that it does not know. GAP is never written."""
 
+    GAP = 0
     SEQUENCE = 1
     GOP = 2
     SIDE_INFO = 3

@@ -5,13 +5,16 @@ Grids that are computed by the encoder are written as levels: integers on a unif
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
+from rfcodec.errors import InvalidField
 from rfcodec.flow.path import amplitude_snr, time_of_snr
 from rfcodec.types import InformationProfile
 
 LEVELS_PER_NEPER = 32
 LEVEL_ORIGIN = 8 * LEVELS_PER_NEPER
 TIME_RESOLUTION = 1 << 20
+LAST_LEVEL = 576  # t = 4.5e-5; beyond it neighbouring levels would round to one time
 
 
 def shifted_grid(steps: int, shift: float) -> tuple[float, ...]:
@@ -27,12 +30,14 @@ def level_to_time(level: int) -> float:
 
 
 def time_to_level(t: float) -> int:
-    """The nearest level >= 1 of a time inside (0, 1)."""
-    return max(1, round(LEVELS_PER_NEPER * math.log(amplitude_snr(t))) + LEVEL_ORIGIN)
+    """The nearest level >= 1 of a time in (0, 1]."""
+    return 1 if t >= 1 else max(1, round(LEVELS_PER_NEPER * math.log(amplitude_snr(t))) + LEVEL_ORIGIN)
 
 
 def levels_to_grid(levels: Sequence[int]) -> tuple[float, ...]:
-    """The grid 1, t(level) ..., 0."""
+    """The grid 1, t(level) ..., 0; raises InvalidField unless the levels increase from 1 to at most LAST_LEVEL."""
+    if any(b <= a for a, b in pairwise((0, *levels))) or (levels and levels[-1] > LAST_LEVEL):
+        raise InvalidField(f"levels {tuple(levels)} of a time grid; legal: increasing, 1 to {LAST_LEVEL}")
     return (1.0, *map(level_to_time, levels), 0.0)
 
 
@@ -57,3 +62,8 @@ def tail_levels(first: int, end: float, steps: int) -> tuple[int, ...]:
     last = max(time_to_level(end), first + (steps - 1) * LEVELS_PER_NEPER // 4)
     interior = steps - 1
     return tuple(first + round((last - first) * (k + 1) / interior) for k in range(interior))
+
+
+def within_range(levels: Sequence[int]) -> tuple[int, ...]:
+    """The same levels, the last ones moved down where they would pass LAST_LEVEL."""
+    return tuple(min(level, LAST_LEVEL - k) for level, k in zip(levels, reversed(range(len(levels))), strict=True))

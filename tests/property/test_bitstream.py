@@ -48,7 +48,7 @@ def sequence_headers(draw):
     num_frames = draw(st.integers(1, 2**31 - 1))
     gop = draw(st.integers(1, min(4096, most)))
     assume(width * height * min(gop, num_frames) <= MOST_PIXELS)
-    steps = draw(st.integers(2, 1000))
+    steps = draw(st.integers(2, 500))
     return SequenceHeader(
         width=width,
         height=height,
@@ -190,7 +190,6 @@ def test_closing_bytes_are_the_most_that_closing_units_take(most, position, data
     assert int.from_bytes(end.index, "little") == len(written) - END_BYTES
 
 
-@pytest.mark.xfail(reason="offsets of GOPs without bytes do not increase", raises=BitstreamError, strict=False)
 def test_closing_bytes_of_empty_gops():
     assert closing_bytes([0, 0, 0]) >= closing_bytes([0])
 
@@ -231,7 +230,7 @@ def stream(units):
 
 
 def test_the_stream_under_test_has_units_of_every_type(units, stream):
-    assert {unit.type for unit in units} | {UnitType.INDEX, UnitType.END} == set(UnitType)
+    assert {unit.type for unit in units} | {UnitType.GAP, UnitType.INDEX, UnitType.END} == set(UnitType)
     header, records = read(stream)
     assert (header.width, header.height, header.num_frames) == (12, 10, 7)
     assert [record.header.index for record in records] == [0, 1, 2]
@@ -324,7 +323,7 @@ def salvage(data):
     found = []
     for unit in salvage_units(reader):
         found.append(unit)
-        assert len(found) <= len(data)
+        assert len(found) <= len(data) + 1  # the last one says that the end is missing
     return found
 
 

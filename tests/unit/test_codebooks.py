@@ -88,8 +88,7 @@ def test_layouts_are_legal(branch_bits, memory, dims, bits):
     assert layout.stages * layout.length <= dims
     assert is_five_smooth(layout.length)
     assert layout.states & (layout.states - 1) == 0
-    assert layout.states <= 1 << memory
-    assert layout.states >= 1 << min(branch_bits, memory)
+    assert 1 << branch_bits <= layout.states <= 1 << max(memory, branch_bits)
     assert layout.states << branch_bits <= 2 * layout.length  # every branch has an atom of its own
 
 

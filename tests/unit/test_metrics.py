@@ -35,9 +35,7 @@ def lpips():
 
 
 def test_importing_the_module_is_light():
-    code = (
-        "import sys, rfcodec.metrics; assert not {'torch', 'lpips', 'pytorch_msssim', 'torchvision'} & set(sys.modules)"
-    )
+    code = "import sys, rfcodec.metrics; assert not {'torch', 'lpips', 'pytorch_msssim', 'torchvision'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -84,9 +82,7 @@ def test_ms_ssim_of_small_pictures_is_none():
 @pytest.mark.parametrize("side", [33, 48, 97, 161])
 def test_ms_ssim_falls_with_noise(rng, side):
     clip = frames(rng, 1, 4 * -(-side // 4), 4 * -(-side // 4))[:, :side, :side]
-    values = [
-        ms_ssim(clip, np.clip(clip + rng.normal(0, s, clip.shape), 0, 255).astype(np.uint8)) for s in (0.01, 8, 60)
-    ]
+    values = [ms_ssim(clip, np.clip(clip + rng.normal(0, s, clip.shape), 0, 255).astype(np.uint8)) for s in (0.01, 8, 60)]
     assert ms_ssim(clip, clip) == pytest.approx(1)
     assert values[0] > values[1] > values[2] > 0
 

@@ -147,4 +147,4 @@ def test_equal_shares_where_they_come_out_even():
 def test_more_than_fits_is_not_spent():
     most = TrellisCodebook().usable_bits(SHAPE, 1 << 40)
     assert split_bits(TrellisCodebook(), SHAPE, 1 << 40, 5) == (most,) * 5
-    assert most == math.prod(SHAPE) // 16 * 2
+    assert most == math.prod(SHAPE) // 8 * 2

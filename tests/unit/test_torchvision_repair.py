@@ -49,9 +49,7 @@ def test_a_healthy_torchvision_is_not_touched():
 
 def test_another_fault_of_torchvision_is_left_to_whoever_needs_it():
     check(
-        FAKE + "fake('raise RuntimeError(\"something else\")')\n"
-        "module.repair_torchvision()\n"
-        "assert module._libraries == []"
+        FAKE + "fake('raise RuntimeError(\"something else\")')\nmodule.repair_torchvision()\nassert module._libraries == []"
     )
 
 

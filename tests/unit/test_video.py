@@ -52,9 +52,7 @@ def ycbcr(rgb, matrix, scale):
     y = kr * r + (1 - kr - kb) * g + kb * b
     cb, cr = (b - y) / (2 * (1 - kb)), (r - y) / (2 * (1 - kr))
     planes = (
-        (16 + 219 * y, 128 + 224 * cb, 128 + 224 * cr)
-        if scale == "limited"
-        else (255 * y, 128 + 255 * cb, 128 + 255 * cr)
+        (16 + 219 * y, 128 + 224 * cb, 128 + 224 * cr) if scale == "limited" else (255 * y, 128 + 255 * cb, 128 + 255 * cr)
     )
     return np.clip(np.round(planes), 0, 255).astype(np.uint8)
 
