@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -33,6 +33,7 @@ class Condition:
     last: Reference | None = None
 
 
+@runtime_checkable
 class Step(Protocol):
     """One step of the trajectory; whoever loops calls it once per model evaluation, in order."""
 
@@ -47,6 +48,7 @@ class Step(Protocol):
         ...
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """A rectified-flow video model with its autoencoder."""
 
@@ -75,6 +77,7 @@ class Backbone(Protocol):
         ...
 
 
+@runtime_checkable
 class Codebook(Protocol):
     """White noise out of symbols, chosen to point in a direction. Subclasses are frozen dataclasses of stream fields."""
 
@@ -98,6 +101,7 @@ class Codebook(Protocol):
         ...
 
 
+@runtime_checkable
 class IntraCoder(Protocol):
     """The backbone as a coder of single frames, lent by the core to still coders."""
 
@@ -110,6 +114,7 @@ class IntraCoder(Protocol):
         ...
 
 
+@runtime_checkable
 class StillCoder(Protocol):
     """Codes reference frames of one size; made by `Coder(width, height, intra)`."""
 
@@ -124,6 +129,7 @@ class StillCoder(Protocol):
         ...
 
 
+@runtime_checkable
 class Corrector(Protocol):
     """Codes what is left between target and final latents, by rate and distortion."""
 
@@ -136,6 +142,7 @@ class Corrector(Protocol):
         ...
 
 
+@runtime_checkable
 class Decoded(Protocol):
     """A GOP as both sides hold it after its trajectory."""
 
@@ -150,6 +157,7 @@ class Decoded(Protocol):
         ...
 
 
+@runtime_checkable
 class Conditioner(Protocol):
     """Plans GOPs and turns what conditions them into bytes and back; made by `Mode(still, prompt)`."""
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, Protocol, final, runtime_checkable
 
 import av
 import imageio.v3 as iio
@@ -36,6 +36,7 @@ _UNTAGGED = 2
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 
 
+@runtime_checkable
 class Video(Protocol):
     """A video that is read span by span."""
 

@@ -1,5 +1,12 @@
 """What the whole suite shares: a small moving clip, and the command line in this process and in a fresh one."""
 
+from jaxtyping import install_import_hook
+
+# shapes and types of array code are checked while tests run, and cost nothing in production
+ARRAY_CODE = ["codebooks", "rfcodec.flow", "rfcodec.trajectory", "rfcodec.backbones"]
+install_import_hook(ARRAY_CODE, "shape_checks.check")
+
+
 import io
 import os
 import subprocess

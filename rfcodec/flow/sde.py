@@ -6,7 +6,7 @@ Any diffusion coefficient g keeps the marginals of dx = v dt:  dx = [v - (g^2 / 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from scipy.integrate import quad
 from torch import Tensor
@@ -15,6 +15,7 @@ from rfcodec.errors import ConfigError
 from rfcodec.flow.path import amplitude_snr, clean_to_noise, velocity_to_score
 
 
+@runtime_checkable
 class Diffusion(Protocol):
     """A diffusion coefficient g(t)."""
 

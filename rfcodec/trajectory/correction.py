@@ -1,10 +1,11 @@
 """Correction of the final latents that the next GOP stands on: chosen by the encoder, applied by both sides."""
 
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 from rfcodec.protocols import Corrector, Latents
 
 
+@runtime_checkable
 class Correction(Protocol):
     """What is done to the final latents."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Any, Protocol, final, runtime_checkable
 
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from rfcodec.flow.sde import (
 from rfcodec.protocols import Latents, Shape
 
 
+@runtime_checkable
 class Noise(Protocol):
     """Where a step gets its noise from."""
 

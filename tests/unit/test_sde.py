@@ -192,6 +192,9 @@ def test_euler_maruyama_refuses_an_infinite_diffusion():
 
 def test_a_trajectory_of_eta_by_euler_maruyama_is_refused_at_its_first_step():
     class White:
+        def start(self, shape):
+            return torch.zeros(shape)
+
         def __call__(self, k, x0_hat):
             return torch.zeros_like(x0_hat)
 

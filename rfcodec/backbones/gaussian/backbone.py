@@ -56,7 +56,7 @@ class GaussianBackbone:
         return rollout(condition.velocity, condition.shape, step)
 
     def _known(self, reference: Reference, position: int) -> KnownFrame:
-        latents = self._transform.encode_still(reference.frame, position > 0)
+        latents = self._transform.encode_still(reference.frame)
         return KnownFrame(position, latents, self._transform.error_gain * max(reference.rmse, 0.25) ** 2)
 
 

@@ -1,19 +1,20 @@
 """Between frames and the latents of the Gaussian backbones."""
 
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 import numpy as np
 import scipy.fft
 import torch
 from jaxtyping import Float32, Float64
 
-from rfcodec.protocols import Frames, Latents
-from rfcodec.types import Geometry
+from rfcodec.protocols import Latents
+from rfcodec.types import Frame, Frames, Geometry
 
 # orthonormal: brightness, red against blue, green against both
 COLOUR = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64) / np.sqrt([[3], [2], [6]])
 
 
+@runtime_checkable
 class Transform(Protocol):
     """A linear map between frames and latents."""
 
@@ -28,7 +29,7 @@ class Transform(Protocol):
         """Latents to frames."""
         ...
 
-    def encode_still(self, frame: Frames, last: bool) -> Float32[np.ndarray, "c h w"]:
+    def encode_still(self, frame: Frame) -> Float32[np.ndarray, "c h w"]:
         """The latent frame that a lone first or last frame stands for."""
         ...
 
@@ -60,7 +61,7 @@ class PixelTransform:
         """The change of colour undone."""
         return to_frames(latents.numpy())
 
-    def encode_still(self, frame: Frames, last: bool) -> Float32[np.ndarray, "c h w"]:
+    def encode_still(self, frame: Frame) -> Float32[np.ndarray, "c h w"]:
         """The frame, wherever it stands."""
         return to_colour(frame[None])[:, 0]
 
@@ -101,7 +102,7 @@ class BlockTransform:
         colour = blocks.reshape(3, groups * 4, rows * 8, columns * 8)
         return to_frames(np.concatenate([colour[:, :4].mean(1, keepdims=True), colour[:, 4:]], axis=1))
 
-    def encode_still(self, frame: Frames, last: bool) -> Float32[np.ndarray, "c h w"]:
+    def encode_still(self, frame: Frame) -> Float32[np.ndarray, "c h w"]:
         """The latent frame of a standing picture."""
         return self.encode(frame[None])[:, 0].numpy()
 

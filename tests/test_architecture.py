@@ -1,0 +1,181 @@
+"""The laws of the code as tests: sizes, imports, one home for every setting, a frozen command line."""
+
+import ast
+import re
+from pathlib import Path
+from statistics import median
+
+import pytest
+import typer
+
+import rfcodec
+from rfcodec import errors
+from rfcodec.cli import app
+from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
+
+ROOT = Path(rfcodec.__file__).parents[1]
+PACKAGES = ("rfcodec", "conditioning", "codebooks")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+LONGEST_FILE, LONGEST_PIPELINE, LONGEST_BODY, LARGEST_MEDIAN = 400, 150, 60, 10
+NAMES = [str(path.relative_to(ROOT)) for path in FILES]
+TREES = {name: ast.parse(path.read_text()) for name, path in zip(NAMES, FILES, strict=True)}
+
+
+def functions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def body_lines(function):
+    """Lines of a function's body without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def imported(tree):
+    """Every module that the file imports, wherever the import stands."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_there_is_something_to_look_at():
+    assert "rfcodec/codec.py" in TREES
+    assert len(TREES) > 40
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_short(name):
+    assert len((ROOT / name).read_text().splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bodies_are_short(name):
+    assert {f.name: body_lines(f) for f in functions(TREES[name]) if body_lines(f) > LONGEST_BODY} == {}
+
+
+def test_most_bodies_are_very_short():
+    lengths = sorted(body_lines(function) for tree in TREES.values() for function in functions(tree))
+    assert median(lengths) < LARGEST_MEDIAN
+    assert lengths[len(lengths) * 9 // 10] < LONGEST_BODY // 2
+
+
+def test_the_pipeline_fits_on_a_screen_or_two_and_knows_no_mode():
+    text = (ROOT / "rfcodec" / "codec.py").read_text()
+    assert len(text.splitlines()) < LONGEST_PIPELINE
+    assert not re.search("t2v|i2v|flf2v", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("rfcodec/bitstream/")])
+def test_the_bitstream_is_integers_alone(name):
+    assert not {module for module in imported(TREES[name]) if module.partition(".")[0] in ("torch", "scipy")}
+
+
+def test_the_bitstream_loads_no_torch(process):
+    modules = ", ".join(name[:-3].replace("/", ".") for name in NAMES if re.fullmatch(r"rfcodec/bitstream/[a-z]+\.py", name))
+    outcome = process("-c", f"import sys, {modules}; print('torch' in sys.modules)")
+    assert (outcome.status, outcome.out.strip()) == (0, "False"), outcome.err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_core_and_its_plugins_meet_in_the_registry_alone(name):
+    package = name.partition("/")[0]
+    strangers = {"rfcodec": {"conditioning", "codebooks"}, "conditioning": {"codebooks"}, "codebooks": {"conditioning"}}
+    roots = {module.partition(".")[0] for module in imported(TREES[name])}
+    assert not roots & strangers[package]
+    assert not roots & {"tests", "benchmarks"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_the_command_line_prints(name):
+    calls = [node.func for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
+    printing = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+    assert not printing or name in ("rfcodec/cli.py", "rfcodec/console.py")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_pickled_and_no_path_is_edited(name):
+    text = (ROOT / name).read_text()
+    assert not re.search(r"pickle\.(loads?|dumps?)\b|sys\.path\b|np\.random\.seed|manual_seed", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_names_say_what_they_are(name):
+    tree = TREES[name]
+    assert ast.get_docstring(tree)
+    silent = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
+    nested = {inner.name for outer in functions(tree) for inner in functions(outer) if inner is not outer}
+    assert not set(silent) - nested
+
+
+def test_a_setting_has_one_home():
+    homes = [set(config.model_fields) for config in (StreamConfig, EncoderConfig, RuntimeConfig)]
+    assert sum(map(len, homes)) == len(set.union(*homes))
+
+
+def test_the_command_line_is_frozen():
+    """A new knob is a field, reached by --set; a new option here is a decision."""
+    command = typer.main.get_command(app)
+    assert sorted(command.commands) == sorted(["encode", "decode", "info", "verify", "demo", "backbones", "codebooks", "modes"])
+    options = [name for parameter in command.commands["encode"].params for name in parameter.opts]
+    assert options == [
+        "source",
+        "target",
+        "--mode",
+        "--bpp",
+        "--kbps",
+        "--bytes",
+        "--backbone",
+        "--gop",
+        "--steps",
+        "--codebook",
+        "--still",
+        "--prompt",
+        "--frames",
+        "--size",
+        "--raw",
+        "--preset",
+        "--set",
+        "--recon",
+        "--device",
+        "--threads",
+        "--json",
+    ]
+    decoding = [name for parameter in command.commands["decode"].params for name in parameter.opts]
+    assert decoding == ["source", "target", "--frames", "--partial", "--device", "--threads"]
+
+
+def test_every_error_is_raised_somewhere():
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    parents = {base.__name__ for name in kinds for base in getattr(errors, name).__mro__[1:]}
+    used = set()
+    for tree in TREES.values():
+        raised = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+        warned = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"]
+        used |= {call.func.id for call in raised if isinstance(call.func, ast.Name)}
+        used |= {argument.id for call in warned for argument in call.args if isinstance(argument, ast.Name)}
+    assert kinds - parents <= used
+
+
+def test_errors_are_raised_with_a_message():
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and hasattr(errors, ast.unparse(node.exc.func)):
+                assert node.exc.args, f"{name}:{node.lineno}"
+
+
+def test_importing_has_no_effect(process, tmp_path):
+    modules = [name[:-3].replace("/", ".").removesuffix(".__init__") for name in NAMES if not name.endswith("__main__.py")]
+    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    homes = dict.fromkeys(["HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME"], str(tmp_path))
+    outcome = process("-B", "-c", code, *modules, cwd=tmp_path, env=homes)
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "")
+    assert not list(tmp_path.iterdir())
