@@ -26,8 +26,9 @@ LARGEST = 4096
 @final
 @dataclass(frozen=True)
 class TopMCodebook:
-    """z = sum_j sign_j a_j over its root mean square, whole or frame by frame. Costs K D products and normals a step.
+    """Signed sum of the M best of K seeded atoms: Turbo-DDCM's, or GVCC's per frame with plain indices.
 
+    z = sum_j sign_j a_j over its root mean square, whole or frame by frame. Costs K D products and normals a step.
     Atom j of latent frame i (or of the whole) has block i K + j + 1 of its address; block 0 is plain noise.
     """
 

@@ -1,7 +1,7 @@
 """Streams that were written once: every release reads them alike, and a release of equal arithmetic writes them alike.
 
-`name.rfv` is the stream, `name.json` what is in it, `frames.npz` the decoded frames of all, each row as differences
-modulo 256. Regenerated only on purpose, by `pytest tests/conformance --regenerate`; the changelog says why.
+`name.rfv` is the stream, `name.json` what is in it, `frames.npz` every second row of the decoded
+frames of all, as differences modulo 256 along the row. Regenerated only on purpose, by `pytest tests/conformance --regenerate`; the changelog says why.
 """
 
 import hashlib
@@ -127,7 +127,7 @@ def regenerate(make_clip):
             "avif": PIL.features.version("avif"),
         }
         (FOLDER / f"{name}.json").write_text(json.dumps(describe(path) | more, indent=1) + "\n")
-    differences = {name: np.diff(frames, axis=2, prepend=np.uint8(0)) for name, frames in decoded.items()}
+    differences = {name: np.diff(frames[:, ::2], axis=2, prepend=np.uint8(0)) for name, frames in decoded.items()}
     np.savez_compressed(FRAMES, **differences)
 
 
@@ -155,8 +155,9 @@ def test_the_frames_are_what_they_were(vector):
     name, path, recorded = vector
     with np.load(FRAMES) as file:
         expected = np.cumsum(file[name], axis=2, dtype=np.uint8)
-    assert expected.mean(axis=(1, 2, 3)) == pytest.approx(recorded["means"], abs=1e-3)
-    difference = decode(path).astype(float) - expected
+    frames = decode(path)
+    assert frames.mean(axis=(1, 2, 3)) == pytest.approx(recorded["means"], abs=MOST_RMS)
+    difference = frames[:, ::2].astype(float) - expected
     assert np.abs(difference).max() <= MOST_DIFFERENCE
     assert np.sqrt(np.square(difference).mean()) <= MOST_RMS
 
