@@ -124,7 +124,9 @@ def test_a_setting_has_one_home():
 def test_the_command_line_is_frozen():
     """A new knob is a field, reached by --set; a new option here is a decision."""
     command = typer.main.get_command(app)
-    assert sorted(command.commands) == sorted(["encode", "decode", "info", "verify", "demo", "backbones", "codebooks", "modes"])
+    assert sorted(command.commands) == sorted(
+        ["encode", "decode", "info", "verify", "demo", "backbones", "codebooks", "modes"]
+    )
     options = [name for parameter in command.commands["encode"].params for name in parameter.opts]
     assert options == [
         "source",
@@ -159,7 +161,9 @@ def test_every_error_is_raised_somewhere():
     used = set()
     for tree in TREES.values():
         raised = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
-        warned = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"]
+        warned = [
+            node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"
+        ]
         used |= {call.func.id for call in raised if isinstance(call.func, ast.Name)}
         used |= {argument.id for call in warned for argument in call.args if isinstance(argument, ast.Name)}
     assert kinds - parents <= used
@@ -168,7 +172,11 @@ def test_every_error_is_raised_somewhere():
 def test_errors_are_raised_with_a_message():
     for name, tree in TREES.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and hasattr(errors, ast.unparse(node.exc.func)):
+            if (
+                isinstance(node, ast.Raise)
+                and isinstance(node.exc, ast.Call)
+                and hasattr(errors, ast.unparse(node.exc.func))
+            ):
                 assert node.exc.args, f"{name}:{node.lineno}"
 
 

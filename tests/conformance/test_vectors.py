@@ -1,7 +1,8 @@
 """Streams that were written once: every release reads them alike, and a release of equal arithmetic writes them alike.
 
-`name.rfv` is the stream, `name.json` what is in it, `frames.npz` every second row of the decoded
-frames of all, as differences modulo 256 along the row. Regenerated only on purpose, by `pytest tests/conformance --regenerate`; the changelog says why.
+`name.rfv` is the stream, `name.json` what is in it, `frames.npz` every second row of the decoded frames of all, as
+differences modulo 256 along the row. Regenerated only on purpose, by `pytest tests/conformance --regenerate`; the
+changelog says why.
 """
 
 import hashlib
@@ -60,8 +61,9 @@ def arithmetic():
 def encode(name, make_clip, folder):
     count, settings = VECTORS[name]
     named = {key.replace(".", "__"): value for key, value in settings.items()}
-    api.encode(make_clip(count, WIDTH, HEIGHT), folder / f"{name}.rfv", preset="gvcc" if name == "gvcc" else "default", **named)
-    return folder / f"{name}.rfv"
+    path, preset = folder / f"{name}.rfv", "gvcc" if name == "gvcc" else "default"
+    api.encode(make_clip(count, WIDTH, HEIGHT), path, preset=preset, **named)
+    return path
 
 
 def parse(path):
@@ -83,7 +85,8 @@ def describe(path):
     """The part of name.json that comes from the bytes alone."""
     header, units, records = parse(path)
     gops = [
-        readable(record.header) | {part: fingerprint(getattr(record, part)) for part in ("side_info", "symbols", "correction")}
+        readable(record.header)
+        | {part: fingerprint(getattr(record, part)) for part in ("side_info", "symbols", "correction")}
         for record in records
     ]
     found = {

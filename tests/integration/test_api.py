@@ -129,7 +129,7 @@ def test_frames_come_gop_by_gop(mode, starts, clip, tmp_path):
         piece = next(pieces)
         assert piece.start == start
         assert len(seen.spans) == number + 1
-        assert len(piece.frames) == (starts[1:] + [13])[number] - start
+        assert len(piece.frames) == [*starts[1:], 13][number] - start
     assert next(pieces, None) is None
 
 

@@ -4,13 +4,13 @@ import random
 import resource
 import warnings
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import rfcodec
-from rfcodec import api, cli as command_line, errors
+from rfcodec import api, errors
+from rfcodec import cli as command_line
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import PREAMBLE, read_preamble
 from rfcodec.bitstream.fields import ByteReader
@@ -194,7 +194,7 @@ WAYS = [
     ("BudgetTooSmall", encoding("--set", "bytes=150"), ["smallest possible", "bpp"]),
     ("InputError", raw_without_speed, ["fps"]),
     ("VideoReadError", lambda clip, folder: ["encode", folder / "no.mkv", folder / "out.rfv", "--bytes", 3000], ["no.mkv"]),
-    ("VideoReadError", lambda clip, folder: ["encode", Path(__file__), folder / "out.rfv", "--bytes", 3000], ["test_errors.py"]),
+    ("VideoReadError", lambda clip, folder: ["encode", __file__, folder / "out.rfv", "--bytes", 3000], ["test_errors.py"]),
     ("VideoReadError", lambda clip, folder: ["decode", folder / "no.rfv", folder / "out.mkv"], ["no.rfv"]),
     ("FrameRangeError", encoding("--frames", "5:99"), ["13"]),
     ("FrameRangeError", encoding("--frames", "5:5"), ["5:5"]),
@@ -266,6 +266,23 @@ def test_brackets_in_names_are_shown(name, cli, tmp_path):
     fails(cli("encode", tmp_path / name, tmp_path / "a.rfv", "--bytes", 3000), name)
 
 
+@pytest.mark.xfail(strict=True, reason="not caught where settings are read", raises=Exception)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--bpp", "inf"],
+        ["--set", "bytes=3000", "--threads", "0"],
+        ["--set", "bytes=3000", "--set", "codebook.nonsense=1"],
+        ["--set", "bytes=3000", "--set", "codebook=trellis"],
+        ["--set", "bytes=3000", "--set", "codebook.parameters=3"],
+        ["--set", "bytes=3000", "--steps", "6", "--set", "trajectory.steps.x=1"],
+    ],
+)
+def test_odd_settings_are_one_line_too(options, cli, clip_file, tmp_path):
+    fails(cli("encode", clip_file, tmp_path / "a.rfv", *FAST[4:], *options))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_usage_error_is_not_a_traceback(cli, clip_file, tmp_path):
     for arguments in (["encode", clip_file], ["nonsense"], ["encode", clip_file, tmp_path / "a.rfv", "--bytes", "many"]):
         outcome = cli(*arguments)
@@ -316,10 +333,15 @@ def test_a_full_disk_at_decoding(process, clip, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.rfv"]
 
 
-@pytest.mark.parametrize("package", ["codebooks", "conditioning"])
-def test_a_foreign_package_of_the_same_name(package, process, clip_file, tmp_path):
+BROKEN = pytest.mark.xfail(strict=True, reason="a foreign package is imported before it is recognised")
+
+
+@pytest.mark.parametrize(
+    ("package", "content"), [("codebooks", ""), pytest.param("conditioning", "import nonsense_xyz", marks=BROKEN)]
+)
+def test_a_foreign_package_of_the_same_name(package, content, process, clip_file, tmp_path):
     (tmp_path / package).mkdir()
-    (tmp_path / package / "__init__.py").write_text("")
+    (tmp_path / package / "__init__.py").write_text(content)
     call = ["encode", clip_file, tmp_path / "a.rfv", "--bytes", 3000, *FAST]
     outcome = process("-B", "-m", "rfcodec", *call, env={"PYTHONPATH": str(tmp_path)})
     fails(outcome, package, str(tmp_path), "another folder")
