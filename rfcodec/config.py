@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TrajectoryConfig(_Config):
@@ -46,9 +46,9 @@ class StreamConfig(_Config):
 class EncoderConfig(_Config):
     """How the encoder spends its budget; nothing of this is needed to decode."""
 
-    bpp: float | None = Field(default=None, gt=0, description="bits per pixel of the whole file")
-    kbps: float | None = Field(default=None, gt=0, description="the same budget in kilobits per second")
-    bytes: int | None = Field(default=None, gt=0, description="the same budget in bytes")
+    bpp: float | None = Field(default=None, gt=0, le=1e6, description="bits per pixel of the whole file")
+    kbps: float | None = Field(default=None, gt=0, le=1e9, description="the same budget in kilobits per second")
+    bytes: int | None = Field(default=None, gt=0, le=2**37, description="the same budget in bytes")
     digest_bytes: int = Field(default=4, ge=0, le=32, description="length of the hash of the latents of each GOP")
     profile: Literal["pilot", "backbone"] = Field(
         default="pilot", description="information profile: measured on each GOP, or the backbone's own where it has one"
@@ -63,8 +63,10 @@ class EncoderConfig(_Config):
     tail_end: float | None = Field(
         default=None, gt=0, lt=1, description="time from which the ODE tail jumps to 0; default: the backbone's"
     )
-    reference_weight: float = Field(default=0.3, ge=0, description="bits of a reference frame, in GOPs' worth")
-    tail_weight: float = Field(default=1.5, ge=0, description="weight of the latent frames that the next GOP stands on")
+    reference_weight: float = Field(default=0.3, ge=0, le=1000, description="bits of a reference frame, in GOPs' worth")
+    tail_weight: float = Field(
+        default=1.5, ge=0, le=1000, description="weight of the latent frames that the next GOP stands on"
+    )
     correction_share: float = Field(
         default=0.0,
         ge=0,

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -92,6 +93,7 @@ def encode_report(console: Console, result: api.Encoded, watcher: EncodeProgress
         f"{row['file']}: {row['bytes']} bytes, {row['bpp']:.5f} bpp, {row['kbps']:.2f} kbit/s, "
         f"{row['frames']} frames, PSNR {row['psnr']:.2f} dB",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
 
@@ -158,19 +160,18 @@ def verify_report(console: Console, result: dict[str, Any], as_json: bool) -> No
 def _table(head: tuple[str, ...], rows: Any) -> Table:
     table = Table(*head)
     for row in rows:
-        table.add_row(*(str(value) for value in row))
+        table.add_row(*(escape(str(value)) for value in row))
     return table
 
 
 def plugin_rows(kind: str) -> list[dict[str, Any]]:
     """Name, id, where it comes from, what it is, and its fields, of every installed plugin of a kind."""
     rows = []
-    for name, entry in sorted(registry.names(kind).items()):
-        plugin = registry.load(kind, name)
+    for name, plugin in sorted(registry.loadable(kind).items()):
         row = {
             "name": name,
             "id": getattr(plugin, "ID", ""),
-            "from": entry.value,
+            "from": registry.names(kind)[name].value,
             "what": (plugin.__doc__ or "").partition("\n")[0],
         }
         if kind == "codebooks" and is_dataclass(plugin):

@@ -1,8 +1,8 @@
 """All three modes on a real clip, for a first look."""
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -21,6 +21,7 @@ from rfcodec.video import Video, VideoWriter, open_video
 MODES = ("t2v", "i2v", "flf2v")
 CLIP = "carphone_pristine.mp4"
 LABEL_HEIGHT = 14
+MOST_FRAMES = 33
 
 
 def bundled_clip() -> Path:
@@ -41,49 +42,57 @@ def run(
     clip: Path | None,
     folder: Path,
     bpp: float,
-    **selection: Any,
+    frames: tuple[int | None, int | None] | None,
+    size: tuple[int, int] | None,
 ) -> None:
     """Writes <mode>.rfv, <mode>.mp4 and side_by_side.png into `folder`, and prints a table.
 
-    `selection` is frames and size, as `open_video` takes them.
+    Of `frames`, the first 33 or fewer where None.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
     table = Table("mode", "bytes", "of budget", "bpp", "PSNR dB", "MS-SSIM", "digest")
-    with open_video(clip or bundled_clip(), **selection) as video:
-        middle = video.format.num_frames // 2
-        strips = [("source", _frames_of_interest(video.read(0, video.format.num_frames), middle))]
+    source = clip or bundled_clip()
+    with open_video(source, frames=frames or _first_frames(source), size=size) as video:
+        count = video.format.num_frames
+        looked_at = (0, count // 2, count - 1)
+        strips = [("source", np.concatenate([video.read(i, i + 1) for i in looked_at]))]
         for mode in MODES:
-            row, decoded = _one_mode(err, video, folder, mode, bpp)
+            row, pictures = _one_mode(err, video, folder, mode, bpp, looked_at)
             table.add_row(*row)
-            strips.append((f"{mode} {row[3]} bpp {row[4]} dB", _frames_of_interest(decoded, middle)))
+            strips.append((f"{mode} {row[3]} bpp {row[4]} dB", pictures))
     _side_by_side(strips).save(folder / "side_by_side.png")
     out.print(table)
-    out.print(f"files, videos and side_by_side.png are in {folder}", highlight=False)
+    out.print(f"files, videos and side_by_side.png are in {folder}", highlight=False, markup=False)
 
 
-def _one_mode(err: Console, video: Video, folder: Path, mode: str, bpp: float) -> tuple[list[str], Frames]:
+def _first_frames(source: Path) -> tuple[int, int]:
+    with open_video(source) as video:
+        return 0, min(MOST_FRAMES, video.format.num_frames)
+
+
+def _one_mode(
+    err: Console, video: Video, folder: Path, mode: str, bpp: float, looked_at: Sequence[int]
+) -> tuple[list[str], Frames]:
     path = folder / f"{mode}.rfv"
     stream, effort = configure("default", {"mode": mode, "bpp": bpp})
     with EncodeProgress(err, video.format, None, silent=False) as watcher:
         result = api.encode_with(video, path, stream, effort, RuntimeConfig(), watcher)
-    quality, pieces = Quality(), []
+    quality, digests, pictures = Quality(), [], []
     with VideoWriter(folder / f"{mode}.mp4", video.format) as writer:
         for piece in api.decode(path):
             writer.write(piece.frames)
             quality.add(video.read(piece.start, piece.start + len(piece.frames)), piece.frames)
-            pieces.append(piece)
-    agrees = "equal" if all(piece.digest_ok for piece in pieces) else "DIFFERS"
+            digests.append(piece.digest_ok)
+            here = range(piece.start, piece.start + len(piece.frames))
+            pictures.extend(piece.frames[i - piece.start] for i in looked_at if i in here)
+    agrees = "equal" if all(digests) else "DIFFERS"
     share = f"{100 * result.size / (bpp * video.format.pixels / 8):.1f} %"
     similarity = "-" if quality.ms_ssim is None else f"{quality.ms_ssim:.4f}"
     row = [mode, str(result.size), share, f"{result.bpp:.4f}", f"{quality.psnr or 0:.2f}", similarity, agrees]
-    return row, np.concatenate([piece.frames for piece in pieces])
-
-
-def _frames_of_interest(frames: Frames, middle: int) -> Frames:
-    return frames[[0, middle, -1]]
+    return row, np.stack(pictures)
 
 
 def _side_by_side(strips: list[tuple[str, Frames]]) -> Image.Image:

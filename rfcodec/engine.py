@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Callable
+from dataclasses import fields as dataclass_fields
 from typing import Any, final
 
 import numpy as np
@@ -12,7 +13,7 @@ from rfcodec import registry
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
-from rfcodec.errors import BackboneMismatch, InvalidField, NumericProfileWarning
+from rfcodec.errors import BackboneMismatch, ConfigError, InvalidField, NumericProfileWarning
 from rfcodec.flow.time_grid import levels_to_grid, shifted_grid
 from rfcodec.protocols import (
     Backbone,
@@ -40,6 +41,11 @@ def open_backbone(name: str, options: str, runtime: RuntimeConfig) -> Backbone:
 def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) -> SequenceHeader:
     """The sequence header that says what a StreamConfig says."""
     codebook = registry.load("codebooks", stream.codebook.name)
+    known = {item.name for item in dataclass_fields(codebook)}
+    if unknown := set(stream.codebook.parameters) - known:
+        raise ConfigError(
+            f"codebook {stream.codebook.name} has no field {min(unknown)!r}; it has {', '.join(sorted(known))}"
+        )
     parameters = fields.write(codebook(**stream.codebook.parameters))
     trajectory = stream.trajectory
     return SequenceHeader(
@@ -109,6 +115,7 @@ class Engine:
         self.codebook: Codebook = fields.read_whole(codebook, header.codebook_parameters)
         still = registry.by_id("stills", header.still)(header.width, header.height, intra(self))
         self.conditioner: Conditioner = registry.by_id("conditioners", header.mode)(still, header.prompt)
+        self._spans: list[GopSpan] | None = None
         self.trajectory = TrajectoryConfig(
             solver=header.solver,  # type: ignore[arg-type]
             diffusion=header.diffusion,  # type: ignore[arg-type]
@@ -122,7 +129,9 @@ class Engine:
 
     def spans(self) -> list[GopSpan]:
         """The GOPs of the video."""
-        return list(self.conditioner.plan(self.header.num_frames, self.header.gop))
+        if self._spans is None:
+            self._spans = list(self.conditioner.plan(self.header.num_frames, self.header.gop))
+        return self._spans
 
     def shape(self, num_frames: int) -> Shape:
         """Shape c f h w of the latents of a GOP of num_frames."""

@@ -112,18 +112,25 @@ def latent_weights(span: GopSpan, latent_frames: int, effort: EncoderConfig) -> 
 
 
 def _too_small(engine: Engine, span: GopSpan, needed: int, side_bytes: int, effort: EncoderConfig) -> str:
-    spans = engine.spans()
-    per_reference = side_bytes / span.references if span.references else 0.0
-    wholes = []
-    for other, budget in zip(spans, RatePlan.make(spans, 0, effort).budgets, strict=True):
-        # references grow with the budget up to their share, so there must be room beside that share as well
-        bare = needed - side_bytes
-        least = max(bare + other.references * per_reference, bare / float(1 - budget.reference_share))
-        wholes.append(least / (1 - effort.correction_share * bool(other.tail)) / float(budget.share))
-    total = math.ceil(max(wholes))
-    total += overhead(engine, [total] * len(spans))
+    total = needed
+    while not _suffices(engine, span, needed, side_bytes, (total, effort)):
+        total += max(1, total // 500)
     bpp = math.ceil(total * 8e6 / engine.header.format.pixels) / 1e6
     return (
         f"the budget is too small for what must be sent: the smallest possible is about {total} bytes ({bpp:g} bpp); "
         "raise it, use fewer steps or longer GOPs, or a mode with less side information"
+    )
+
+
+def _suffices(engine: Engine, span: GopSpan, needed: int, side_bytes: int, trial: tuple[int, EncoderConfig]) -> bool:
+    # whether each GOP gets what this one needs, its references growing with the budget up to their share
+    total, effort = trial
+    per_reference = side_bytes / span.references if span.references else 0.0
+    rough = RatePlan.make(engine.spans(), total, effort)
+    plan = RatePlan.make(engine.spans(), total - overhead(engine, [gop.total for gop in rough.budgets]), effort)
+    margin = 6  # of varints that grow with what they count
+    return all(
+        budget.total
+        >= needed - side_bytes + margin + max(other.references * per_reference, budget.references) + budget.correction
+        for other, budget in zip(engine.spans(), plan.budgets, strict=True)
     )

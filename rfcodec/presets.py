@@ -45,10 +45,11 @@ def configure(preset: str = "default", settings: Mapping[str, Any] | None = None
     if preset not in PRESETS:
         raise UnknownPlugin(f"there is no preset {preset!r}; there are: {', '.join(PRESETS)}")
     tree = PRESETS[preset]()
-    for path, value in (settings or {}).items():
+    # the name of a codebook comes first, because it resets the fields of the one before
+    for path, value in sorted((settings or {}).items(), key=lambda item: item[0] != "codebook.name"):
         _put(tree, path, value)
-    if any(tree.get(word) for word in BUDGET_WORDS) and "codebook.m" not in (settings or {}):
-        tree.get("codebook", {}).get("parameters", {}).pop("m", None)
+    if preset == "gvcc" and any(tree.get(word) for word in BUDGET_WORDS) and "codebook.m" not in (settings or {}):
+        _put(tree, "codebook.m", 0)
     effort = {name: tree.pop(name) for name in list(tree) if name in EncoderConfig.model_fields}
     try:
         return StreamConfig(**tree), EncoderConfig(**effort)
@@ -59,6 +60,8 @@ def configure(preset: str = "default", settings: Mapping[str, Any] | None = None
 
 def _put(tree: Settings, path: str, value: Any) -> None:
     part, _, rest = path.partition(".")
+    if not isinstance(tree, dict) or (rest and not isinstance(tree.get(part, {}), dict)):
+        raise ConfigError(f"{path} is a part of a setting that was given a plain value; set the part alone")
     if not rest:
         tree[part] = value
     elif part == "codebook" and rest not in CodebookConfig.model_fields:

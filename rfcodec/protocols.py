@@ -131,7 +131,7 @@ class StillCoder(Protocol):
 
 @runtime_checkable
 class Corrector(Protocol):
-    """Codes what is left between target and final latents, by rate and distortion."""
+    """Codes what is left between target and final latents: the least distortion that fits a number of bytes."""
 
     def encode(self, residual: Latents, max_bytes: int) -> bytes:
         """A coding of the residual in at most max_bytes."""

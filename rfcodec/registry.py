@@ -1,5 +1,6 @@
 """Name or id -> plugin, through entry points, so that plugins of ours and of others are equals."""
 
+import warnings
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -26,8 +27,7 @@ def load(kind: str, name: str) -> Any:
 
 def by_id(kind: str, number: int) -> Any:
     """The plugin with that id in the stream."""
-    for entry in names(kind).values():
-        plugin = _load(entry)
+    for plugin in loadable(kind).values():
         if number == plugin.ID:
             return plugin
     raise UnknownPlugin(
@@ -37,14 +37,28 @@ def by_id(kind: str, number: int) -> Any:
 
 def name_of(kind: str, number: int) -> str:
     """The name of the plugin with that id, or the id where it is not installed."""
-    return next((entry.name for entry in names(kind).values() if number == _load(entry).ID), f"#{number}")
+    return next((name for name, plugin in loadable(kind).items() if number == plugin.ID), f"#{number}")
+
+
+def loadable(kind: str) -> dict[str, Any]:
+    """The plugins of a kind that can be loaded; a warning for each that cannot."""
+    found = {}
+    for name, entry in names(kind).items():
+        try:
+            found[name] = _load(entry)
+        except UnknownPlugin as error:
+            warnings.warn(str(error), stacklevel=3)
+    return found
 
 
 def _load(entry: EntryPoint) -> Any:
     package = entry.module.partition(".")[0]
     if package in OWN_PACKAGES:
         refuse_shadow(package)
-    return entry.load()
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise UnknownPlugin(f"the plugin {entry.name} ({entry.value}) cannot be loaded: {error}") from error
 
 
 def refuse_shadow(package: str) -> None:

@@ -41,5 +41,5 @@ def verify(
         "psnr": quality.psnr,
         "ms_ssim": quality.ms_ssim,
         "lpips": quality.lpips,
-        "digest_ok": None if None in digests else all(digests),
+        "digest_ok": False if False in digests else None if None in digests else True,
     }

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -68,7 +69,9 @@ def write_stream(path: Path, units: Iterable[Unit]) -> int:
 
     Raises OutputError where the file cannot be written; errors of the units pass through.
     """
-    part = path.with_name(path.name + ".part")
+    if not path.name or path.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: name a file, not a folder")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         try:
             with part.open("wb") as file:
@@ -81,7 +84,8 @@ def write_stream(path: Path, units: Iterable[Unit]) -> int:
                 f"cannot write {path}: {error.strerror or error}; choose another place or free some space"
             ) from error
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise
     return size
 

@@ -4,8 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import final
 
+import numpy as np
 import scipy
-import torch
 
 from rfcodec.backbones.gaussian.prior import GaussianPrior, KnownFrame
 from rfcodec.backbones.gaussian.spectrum import Spectrum
@@ -25,7 +25,7 @@ class GaussianBackbone:
         self.geometry = transform.geometry
         self.spectrum = spectrum
         self.tail_end = tail_end
-        profile = f"cpu float32 torch {torch.__version__.partition('+')[0]} scipy {scipy.__version__}"
+        profile = f"cpu float32 numpy {np.__version__} scipy {scipy.__version__}"
         self.identity = Identity(name, spectrum.digest, profile)
         self._transform = transform
 
@@ -57,7 +57,8 @@ class GaussianBackbone:
 
     def _known(self, reference: Reference, position: int) -> KnownFrame:
         latents = self._transform.encode_still(reference.frame)
-        return KnownFrame(position, latents, self._transform.error_gain * max(reference.rmse, 0.25) ** 2)
+        error = self._transform.error_gain * max(reference.rmse, 0.25) ** 2
+        return KnownFrame(position, latents, np.where(self._transform.motion & (position > 0), np.inf, error))
 
 
 def _open(name: str, table: str, transform: Transform, tail_end: float) -> GaussianBackbone:

@@ -21,10 +21,12 @@ from rfcodec.flow.path import clean_to_velocity, time_of_snr
 from rfcodec.protocols import Shape
 from rfcodec.types import InformationProfile
 
+UNTHREADED_PRODUCTS = 1 << 18
+
 
 @dataclass(frozen=True)
 class KnownFrame:
-    """A latent frame that is known up to an error of the given variance for each channel."""
+    """A latent frame that is known up to an error of the given variance for each channel; infinite: not at all."""
 
     position: int
     latents: Float32[np.ndarray, "c h w"]
@@ -90,7 +92,7 @@ class GaussianPrior:
             rings -= mean_share * self._mean
         mapped = np.empty_like(rings)
         for b, ring in enumerate(self._slices):
-            np.matmul(matrices[:, b], rings[:, :, ring], out=mapped[:, :, ring])
+            _multiply(matrices[:, b], rings[:, :, ring], mapped[:, :, ring])
         if self._mean is not None:
             mapped += self._mean
         return torch.from_numpy(self._from_rings(mapped)).to(x.device)
@@ -121,13 +123,17 @@ class GaussianPrior:
 
     def _error_spectrum(self, error: Float64[np.ndarray, "c"]) -> Float64[np.ndarray, "c b"]:
         # a coded frame errs as a Gaussian test channel does: white, but nowhere above the variance of the source
-        wanted = float(np.sum(error[:, None] * self.counts))
+        known = np.isfinite(error)
+        finite, variances = error[known, None], self.variances[known]
+        wanted = float(np.sum(finite * self.counts))
         low, high = 1.0, 1e9
         for _ in range(60):
             middle = np.sqrt(low * high)
-            reached = np.sum(np.minimum(middle * error[:, None], self.variances) * self.counts)
+            reached = np.sum(np.minimum(middle * finite, variances) * self.counts)
             low, high = (middle, high) if reached < wanted else (low, middle)
-        return np.minimum(high * error[:, None], self.variances)
+        spectrum = self.variances.copy()
+        spectrum[known] = np.minimum(high * finite, variances)
+        return spectrum
 
     def _conditional_mean(
         self, known: tuple[KnownFrame, ...], regression: Float64[np.ndarray, "b f s"]
@@ -137,8 +143,17 @@ class GaussianPrior:
         values = self._to_rings(np.stack([frame.latents for frame in known], axis=1))
         mean = np.empty((*self.shape[:2], values.shape[2]), np.float32)
         for weights, ring in zip(regression.astype(np.float32), self._slices, strict=True):
-            np.matmul(weights, values[:, :, ring], out=mean[:, :, ring])
+            _multiply(weights, values[:, :, ring], mean[:, :, ring])
         return mean
+
+
+def _multiply(matrix: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
+    # in blocks too small for a BLAS to split over threads, whose number would change the last digits
+    rows, inner = matrix.shape[-2:]
+    width = max(16, UNTHREADED_PRODUCTS // (rows * inner) // 16 * 16)
+    for start in range(0, columns.shape[-1], width):
+        block = slice(start, start + width)
+        np.matmul(matrix, columns[..., block], out=out[..., block])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Protocol, final, runtime_checkable
 import numpy as np
 import scipy.fft
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from rfcodec.protocols import Latents
 from rfcodec.types import Frame, Frames, Geometry
@@ -20,6 +20,7 @@ class Transform(Protocol):
 
     geometry: Geometry
     error_gain: Float64[np.ndarray, "c"]  # latent error variance per squared error of an 8-bit grey level
+    motion: Bool[np.ndarray, "c"]  # channels that a still says nothing of, but for the first frame
 
     def encode(self, frames: Frames) -> Latents:
         """Frames to latents."""
@@ -52,6 +53,7 @@ class PixelTransform:
 
     geometry = Geometry(channels=3, temporal=1, spatial=1, multiple=1)
     error_gain = np.full(3, (1 / 127.5) ** 2)
+    motion = np.zeros(3, bool)
 
     def encode(self, frames: Frames) -> Latents:
         """Orthonormal change of colour."""
@@ -81,6 +83,7 @@ class BlockTransform:
         (1, 0, 0, 0, 3.6), (1, 0, 0, 1, 0.6), (2, 0, 0, 0, 2.2), (2, 0, 1, 0, 0.4),
     )  # fmt: skip
     error_gain = np.array([(2 / 127.5 / deviation) ** 2 if t == 0 else 0.0 for _, t, _, _, deviation in KEPT])
+    motion = np.array([t > 0 for _, t, _, _, _ in KEPT])
 
     def encode(self, frames: Frames) -> Latents:
         """Frames of a legal count to latents."""
