@@ -195,9 +195,9 @@ def _plugin_list(kind: str, as_json: bool) -> None:
 
 
 def _runtime(device: str, threads: int | None) -> Any:
-    from rfcodec.config import RuntimeConfig
+    from rfcodec.presets import runtime
 
-    return RuntimeConfig(device=device, threads=threads)
+    return runtime(device=device, threads=threads)
 
 
 def _parse_frames(text: str) -> tuple[int | None, int | None]:

@@ -25,7 +25,7 @@ from rfcodec.video import VideoWriter
 
 def _progress(console: Console, silent: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[news]}"), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=silent, transient=True)
+    return Progress(*columns, console=console, disable=silent or not console.is_terminal, transient=True)
 
 
 @final

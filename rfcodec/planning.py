@@ -22,6 +22,7 @@ from rfcodec.trajectory.rate import GopBudget, RatePlan, file_budget, split_bits
 from rfcodec.types import GopSpan, InformationProfile
 
 PROBE_LOG_SNR = (-6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0)
+SIDE_INFO_FRAMING = 16  # bytes that side information takes beside its references, rounded up
 
 
 def plan_rate(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -> RatePlan:
@@ -43,7 +44,7 @@ def native_budget(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -
         if bits != engine.codebook.usable_bits(shape, 1 << 40):
             raise ConfigError("how many bits? give one of bpp, kbps and bytes")
         header = GopHeader(span.index, bits * engine.header.coded_steps, (), bytes(effort.digest_bytes))
-        size = unit_size(len(fields.write(header))) + unit_size(-(-header.symbol_bits // 8))
+        size = unit_size(len(fields.write(header))) + unit_size(-(-header.symbol_bits // 8)) + SIDE_INFO_FRAMING
         needed.append(math.ceil(size / float(1 - budget.reference_share) / float(budget.share)))
     return max(needed) + overhead(engine, [max(needed)] * len(spans))
 

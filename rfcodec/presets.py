@@ -1,14 +1,15 @@
 """Presets: named functions that return settings; and the settings of a command line."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from rfcodec.config import CodebookConfig, EncoderConfig, StreamConfig, TrajectoryConfig
+from rfcodec.config import CodebookConfig, EncoderConfig, RuntimeConfig, StreamConfig, TrajectoryConfig
 from rfcodec.errors import ConfigError, UnknownPlugin
 
 Settings = dict[str, Any]
+Config = TypeVar("Config", bound=BaseModel)
 
 
 def default() -> Settings:
@@ -51,8 +52,17 @@ def configure(preset: str = "default", settings: Mapping[str, Any] | None = None
     if preset == "gvcc" and any(tree.get(word) for word in BUDGET_WORDS) and "codebook.m" not in (settings or {}):
         _put(tree, "codebook.m", 0)
     effort = {name: tree.pop(name) for name in list(tree) if name in EncoderConfig.model_fields}
+    return _checked(StreamConfig, tree), _checked(EncoderConfig, effort)
+
+
+def runtime(**settings: Any) -> RuntimeConfig:
+    """A RuntimeConfig; raises ConfigError with the legal range of a bad value."""
+    return _checked(RuntimeConfig, settings)
+
+
+def _checked(config: type[Config], settings: Settings) -> Config:
     try:
-        return StreamConfig(**tree), EncoderConfig(**effort)
+        return config(**settings)
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
         raise ConfigError("; ".join(faults)) from None

@@ -2,13 +2,15 @@
 
 import warnings
 from functools import lru_cache
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from rfcodec.errors import ShadowedPackage, UnknownPlugin
 
 OWN_PACKAGES = ("codebooks", "conditioning")
+MARK = 'DISTRIBUTION = "rfcodec"'  # stands in their __init__.py
 
 
 @lru_cache(maxsize=8)
@@ -62,10 +64,11 @@ def _load(entry: EntryPoint) -> Any:
 
 
 def refuse_shadow(package: str) -> None:
-    """Raises ShadowedPackage if another package of that name stands before ours on the import path."""
-    found = import_module(package)
-    if getattr(found, "DISTRIBUTION", None) != "rfcodec":
-        place = found.__file__ or list(found.__path__)
+    """Raises ShadowedPackage if another package of that name stands before ours on the import path; imports neither."""
+    found = find_spec(package)
+    origin = Path(found.origin) if found and found.origin else None
+    if origin is None or MARK not in origin.read_text(errors="replace"):
+        place = origin or (list(found.submodule_search_locations or []) if found else "no place")
         raise ShadowedPackage(
             f"the package {package!r} at {place} hides the one of rfcodec: run from another folder or in a fresh environment"
         )

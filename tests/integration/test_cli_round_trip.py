@@ -194,10 +194,7 @@ def test_a_prompt_needs_a_backbone_that_reads(cli, clip_file, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-NO_ROOM = pytest.mark.xfail(strict=True, reason="the native rate forgets the framing of side information")
-
-
-@pytest.mark.parametrize("mode", ["t2v", pytest.param("i2v", marks=NO_ROOM), "flf2v"])
+@pytest.mark.parametrize("mode", ["t2v", pytest.param("i2v"), "flf2v"])
 def test_gvcc_without_a_budget_has_a_rate_of_its_own(mode, cli, clip_file, load, tmp_path):
     recon = ["--recon", tmp_path / "r.mkv"]
     told = ok(cli("encode", clip_file, tmp_path / "a.rfv", *FEW_ATOMS, "--mode", mode, *recon))
