@@ -1,6 +1,9 @@
 """The Gaussian prior against dense linear algebra: the whole covariance matrix, written out for tiny latents."""
 
 import math
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -264,3 +267,21 @@ def test_the_profile_is_the_closed_form():
         assert mmse == pytest.approx(prior.mmse(1 / (1 + math.exp(log_snr))))
     for t in np.linspace(0.03, 0.99, 20):
         assert profile.at(t) == pytest.approx(prior.mmse(t), rel=0.02)
+
+
+def test_the_number_of_threads_changes_no_digit():
+    program = """
+import hashlib, numpy, torch
+from rfcodec.backbones.gaussian.backbone import pixel_backbone
+from rfcodec.config import RuntimeConfig
+from rfcodec.protocols import Condition
+prior = pixel_backbone(RuntimeConfig(), "").condition(Condition(17, 192, 160))
+x = torch.from_numpy(numpy.random.default_rng(0).standard_normal(prior.shape, dtype=numpy.float32))
+print(hashlib.sha256(prior.velocity(x, 0.5).numpy().tobytes()).hexdigest())
+"""
+    found = set()
+    for threads in ("1", "4"):
+        many = dict(os.environ, OPENBLAS_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
+        done = subprocess.run([sys.executable, "-c", program], env=many, capture_output=True, text=True, check=True)
+        found.add(done.stdout)
+    assert len(found) == 1
