@@ -35,7 +35,7 @@ class Outcome:
 
 def backbone(name: str) -> GaussianBackbone:
     """One of the two Gaussian backbones."""
-    return {"gaussian": pixel_backbone, "gaussian-latent": latent_backbone}[name](RuntimeConfig(), "")
+    return {"gaussian": pixel_backbone, "gaussian-latent": latent_backbone}[name](RuntimeConfig(), {})
 
 
 def source(name: str, seed: int, shape: tuple[int, int, int, int] | None = None) -> tuple[GaussianPrior, torch.Tensor]:

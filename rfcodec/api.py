@@ -88,8 +88,12 @@ def encode(
     """Encodes a file, a Video or an array of frames (uint8 RGB t y x 3) into the file `out`.
 
     Settings are the fields of StreamConfig and EncoderConfig, with `__` for dots: mode="i2v", bpp=0.05,
-    trajectory__steps=8, codebook__memory=8. Raises ConfigError, InputError, BackboneError, OutputError.
+    trajectory__steps=8, codebook__memory=8. `backbone` is a name, a folder, a hub id, a live pipeline of diffusers or an
+    object of the protocol Backbone. Raises ConfigError, InputError, BackboneError, OutputError.
     """
+    runtime = runtime or RuntimeConfig()
+    if not isinstance(settings.get("backbone", ""), str):
+        runtime = runtime.model_copy(update={"weights": settings.pop("backbone")})
     stream, effort = configure(preset, {name.replace("__", "."): value for name, value in settings.items()})
     return encode_with(video, out, stream, effort, runtime, watcher)
 
@@ -120,16 +124,21 @@ def decode(
     *,
     frames: tuple[int | None, int | None] = (None, None),
     partial: bool = False,
+    backbone: Any = None,
     runtime: RuntimeConfig | None = None,
     watcher: Watcher | None = None,
 ) -> Iterator[DecodedFrames]:
     """Yields decoded frames GOP by GOP, those of the GOPs that hold frames [A, B) alone, cut to them.
 
+    `backbone` says where the weights are if not where the stream says: a folder, a hub id, a pipeline, a Backbone.
+
     With `partial` a damaged file is decoded as far as it is intact: a GOP cut short goes on as ODE, a lost one repeats
     the frame before it, each with a DamageWarning. Raises BitstreamError, BackboneMismatch, FrameRangeError.
     """
     data, header = _read(path)
-    engine = open_decoder(header, runtime or RuntimeConfig())
+    runtime = runtime or RuntimeConfig()
+    runtime = runtime if backbone is None else runtime.model_copy(update={"weights": backbone})
+    engine = open_decoder(header, runtime)
     start, stop = _range(frames, header.num_frames)
     pieces = _salvage(engine, data) if partial else _seek(engine, data, start, watcher or Watcher())
     for piece in pieces:

@@ -14,10 +14,10 @@ from rfcodec.bitstream.container import GopRecord
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
-from rfcodec.engine import DecodedGop, Engine, check_identity, make_header, open_backbone
+from rfcodec.engine import DecodedGop, Engine, check_identity, make_header, open_backbone, write_options
 from rfcodec.errors import InvalidField
 from rfcodec.intra import TrajectoryFrames
-from rfcodec.planning import latent_weights, measure_profile, plan_gop, plan_rate
+from rfcodec.planning import GopFacts, latent_weights, measure_profile, plan_gop, plan_rate
 from rfcodec.protocols import Condition, Decoded
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
@@ -41,7 +41,7 @@ def encode(
 ) -> Iterator[Unit]:
     """Codes a video as units of a stream; raises ConfigError, BudgetTooSmall and errors of the video."""
     watcher = watcher or Watcher()
-    backbone = open_backbone(stream.backbone, stream.backbone_options, runtime)
+    backbone = open_backbone(stream.backbone, write_options(stream.backbone_options), runtime)
     written = fields.write(make_header(video.format, stream, backbone.identity))
     engine = Engine(fields.read_whole(SequenceHeader, written), backbone, TrajectoryFrames)
     spans = engine.spans()
@@ -53,15 +53,17 @@ def encode(
         side_info = engine.conditioner.emit(frames, span, budget.references, previous)
         condition = engine.condition(side_info, span, previous)
         target = engine.backbone.encode(engine.pad(frames))
-        profile = measure_profile(engine, engine.prepare(condition), target, effort)
-        header = plan_gop(engine, span, budget, side_info, profile, effort)
-        gop_plan = engine.gop_plan(header, tuple(target.shape))
+        coded = target[:, engine.given(condition) :]
+        profile = measure_profile(engine, engine.prepare(condition), coded, effort)
+        facts = GopFacts(span, budget, side_info, tuple(coded.shape), profile)
+        header = plan_gop(engine, facts, effort)
+        gop_plan = engine.gop_plan(header, facts.shape)
         noise = ChooseNoise(
             engine.codebook,
             engine.start_address(span.index),
-            target,
+            coded,
             gop_plan.step_bits,
-            latent_weights(span, target.shape[1], effort),
+            latent_weights(span, coded.shape[1], effort),
             lambda k, mse, span=span: watcher.step(span, k, mse),
         )
         correction = ChooseCorrection(engine.conditioner.corrector, target, span.tail, budget.correction)
@@ -81,7 +83,7 @@ def decode(engine: Engine, records: Iterable[GopRecord], before: Decoded | None 
             raise InvalidField(f"GOP {record.header.index} of {len(spans)} does not exist")
         span = spans[record.header.index]
         condition = engine.condition(record.side_info, span, before)
-        gop_plan = engine.gop_plan(record.header, engine.shape(span.num_frames))
+        gop_plan = engine.gop_plan(record.header, engine.coded_shape(condition))
         values = symbols.unpack(record.symbols, gop_plan.step_bits)
         if len(values) < len(gop_plan.step_bits) and record.intact:
             raise InvalidField(f"GOP {span.index} announces {record.header.symbol_bits} bits of symbols and has fewer")

@@ -1,8 +1,10 @@
 """Settings: what the decoder must know, what is the encoder's effort, and where it runs."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+OptionValue = str | int | float
 
 
 class _Config(BaseModel):
@@ -34,7 +36,7 @@ class StreamConfig(_Config):
 
     mode: str = Field(default="t2v", description="conditioning plugin")
     backbone: str = Field(default="gaussian", description="backbone")
-    backbone_options: str = Field(default="", description="settings of the backbone")
+    backbone_options: dict[str, OptionValue] = Field(default_factory=dict, description="options of the backbone")
     gop: int = Field(default=33, ge=1, le=4096, description="most frames of a GOP")
     still: str = Field(default="avif", description="still coder of reference frames")
     prompt: str = Field(default="", description="text that conditions every GOP")
@@ -80,3 +82,13 @@ class RuntimeConfig(_Config):
 
     device: str = Field(default="cpu", description="torch device")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; default: torch's own")
+    weights: Any = Field(
+        default=None,
+        description="the backbone on this machine: a folder, a hub id, a pipeline or a Backbone; default: by name",
+    )
+    overrides: dict[str, OptionValue] = Field(
+        default_factory=dict, description="options of the backbone that this machine sets otherwise than the stream"
+    )
+    offload: Literal["none", "model", "group", "sequential"] = Field(
+        default="none", description="which parts of a pipeline wait in main memory for their turn on the device"
+    )

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
 from typing import Any, final
 
@@ -30,12 +30,34 @@ from rfcodec.trajectory.rate import split_bits
 from rfcodec.trajectory.step import GopPlan
 from rfcodec.types import Frames, GopSpan, Identity, NoiseAddress, VideoFormat
 
+PRETRAINED = "diffusers"  # the registered backbone that opens every name that is not registered
+
 
 def open_backbone(name: str, options: str, runtime: RuntimeConfig) -> Backbone:
-    """The backbone of that name, on the device of `runtime`."""
+    """The backbone that a name stands for: a registered one or, if none is, a pretrained pipeline (id or folder).
+
+    `options` are those of the stream, a `name=value` a line. What `runtime` says of weights and options goes before.
+    Raises UnknownPlugin, ConfigError, BackboneError.
+    """
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
-    return registry.load("backbones", name)(runtime, options)
+    found = name if runtime.weights is None else runtime.weights
+    if isinstance(found, Backbone):
+        return found
+    chosen = read_options(options) | {key: str(value) for key, value in runtime.overrides.items()}
+    if found in registry.names("backbones"):
+        return registry.load("backbones", found)(runtime, chosen)
+    return registry.load("backbones", PRETRAINED)(runtime, chosen, found)
+
+
+def read_options(text: str) -> dict[str, str]:
+    """The options in a header, a `name=value` a line."""
+    return {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
+
+
+def write_options(options: Mapping[str, Any]) -> str:
+    """Inverse of `read_options`, sorted by name."""
+    return "\n".join(f"{name}={options[name]}" for name in sorted(options))
 
 
 def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) -> SequenceHeader:
@@ -68,10 +90,10 @@ def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) ->
         tail_order=trajectory.tail_order,
         shift=trajectory.shift,
         seed=stream.seed,
-        backbone=stream.backbone,
+        backbone=identity.name,
         weights=identity.weights,
         numeric_profile=identity.numeric_profile,
-        backbone_options=stream.backbone_options,
+        backbone_options=write_options(stream.backbone_options),
         prompt=stream.prompt,
     )
 
@@ -139,6 +161,17 @@ class Engine:
         width, height = geometry.padded_size(self.header.width, self.header.height)
         return geometry.latent_shape(geometry.padded_frames(num_frames), width, height)
 
+    def given(self, condition: Condition) -> int:
+        """Leading latent frames that the first frame of the condition stands for, and that carry no bits."""
+        return self.backbone.geometry.given if condition.first else 0
+
+    def coded_shape(self, condition: Condition) -> Shape:
+        """Shape c f h w of the latents that a GOP of this condition codes."""
+        channels, frames, *size = self.backbone.geometry.latent_shape(
+            condition.num_frames, condition.width, condition.height
+        )
+        return channels, frames - self.given(condition), *size
+
     def pad(self, frames: Frames) -> Frames:
         """Frames of legal count and size: the last frame, column and row repeated."""
         count, height, width, _ = frames.shape
@@ -183,7 +216,8 @@ def check_identity(header: SequenceHeader, identity: Identity) -> None:
     if header.weights != identity.weights:
         raise BackboneMismatch(
             f"the stream was made with {header.backbone} weights {header.weights.hex()}, "
-            f"this machine has {identity.weights.hex()}: install the release that wrote the stream"
+            f"{identity.name} here has {identity.weights.hex()}: name the folder or hub id of the weights that wrote the "
+            "stream with --backbone, or install the release that did"
         )
     if header.numeric_profile != identity.numeric_profile:
         both = f"encoded with {header.numeric_profile!r}, decoding with {identity.numeric_profile!r}"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -65,20 +65,24 @@ def measure_profile(engine: Engine, condition: Any, target: Latents, effort: Enc
     return probe.profile()
 
 
-def plan_gop(
-    engine: Engine,
-    span: GopSpan,
-    budget: GopBudget,
-    side_info: bytes,
-    profile: InformationProfile,
-    effort: EncoderConfig,
-) -> GopHeader:
+@dataclass(frozen=True)
+class GopFacts:
+    """What the plan of a GOP stands on: its coded side information, the shape c f h w that is coded, its profile."""
+
+    span: GopSpan
+    budget: GopBudget
+    side_info: bytes
+    shape: Shape
+    profile: InformationProfile
+
+
+def plan_gop(engine: Engine, facts: GopFacts, effort: EncoderConfig) -> GopHeader:
     """Header of a GOP whose side information is coded: its grid, and all bytes that are left for symbols."""
-    shape = engine.shape(span.num_frames)
+    span, budget, side_info, shape = facts.span, facts.budget, facts.side_info, facts.shape
     spent = unit_size(len(side_info)) if side_info else 0
     spent += unit_size(budget.correction) if budget.correction else 0
     header = GopHeader(span.index, max(8 * (budget.total - spent), 0), (), bytes(effort.digest_bytes))
-    header = replace(header, levels=choose_levels(engine, shape, header.symbol_bits, profile, effort))
+    header = replace(header, levels=choose_levels(engine, shape, header.symbol_bits, facts.profile, effort))
     spent += unit_size(len(fields.write(header)))
     widths = split_bits(engine.codebook, shape, max(8 * largest_payload(budget.total - spent), 0), engine.header.coded_steps)
     least = engine.codebook.least_bits(shape)

@@ -70,18 +70,21 @@ class NoiseAddress:
 class Geometry:
     """How latents relate to frames.
 
-    A GOP has 1 + k * temporal frames and 1 + k latent frames; each latent sample covers spatial x spatial pixels;
-    width and height must be multiples of `multiple`.
+    A GOP has 1 + k * temporal frames and 1 + k latent frames, at least `least`; each latent sample covers
+    spatial x spatial pixels; width and height must be multiples of `multiple`. Where a first frame is known, the first
+    `given` latent frames are that frame's own and carry no bits.
     """
 
     channels: int
     temporal: int
     spatial: int
     multiple: int
+    given: int = 0
+    least: int = 1
 
     def padded_frames(self, num_frames: int) -> int:
         """Smallest legal frame count >= num_frames."""
-        return 1 + -(-(num_frames - 1) // self.temporal) * self.temporal
+        return 1 + max(self.least - 1, -(-(num_frames - 1) // self.temporal)) * self.temporal
 
     def padded_size(self, width: int, height: int) -> tuple[int, int]:
         """Smallest legal (width, height) that holds the picture."""

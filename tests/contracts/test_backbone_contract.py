@@ -22,7 +22,7 @@ NAMES = ["gaussian", "gaussian-latent"]
 
 @pytest.fixture(params=NAMES)
 def backbone(request):
-    return registry.load("backbones", request.param)(RuntimeConfig(), "")
+    return registry.load("backbones", request.param)(RuntimeConfig(), {})
 
 
 def smooth_frames(count, width, height):
@@ -114,7 +114,7 @@ def test_smooth_frames_survive_the_round_trip(backbone):
 
 
 def test_pixels_survive_exactly():
-    backbone = registry.load("backbones", "gaussian")(RuntimeConfig(), "")
+    backbone = registry.load("backbones", "gaussian")(RuntimeConfig(), {})
     for size in [(1, 1, 1), (3, 17, 11), (5, 32, 24)]:
         frames = noisy_frames(*size)
         np.testing.assert_array_equal(backbone.decode(backbone.encode(frames)), frames)
@@ -123,7 +123,7 @@ def test_pixels_survive_exactly():
 
 
 def test_the_error_of_pixel_latents_is_that_of_the_frames():
-    backbone = registry.load("backbones", "gaussian")(RuntimeConfig(), "")
+    backbone = registry.load("backbones", "gaussian")(RuntimeConfig(), {})
     one, two = noisy_frames(2, 9, 7), smooth_frames(2, 9, 7)
     apart = (backbone.encode(one) - backbone.encode(two)).double().square().sum()
     expected = (((one.astype(float) - two) / 127.5) ** 2).sum()
@@ -139,7 +139,7 @@ def test_latents_outside_their_range_decode_to_legal_frames(backbone):
 
 def test_kept_coefficients_survive_in_latents():
     # whatever can be decoded without clipping comes back but for the rounding of frames
-    backbone = registry.load("backbones", "gaussian-latent")(RuntimeConfig(), "")
+    backbone = registry.load("backbones", "gaussian-latent")(RuntimeConfig(), {})
     shape = (16, 3, 4, 5)
     latents = 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
     latents[[t > 0 for _, t, *_ in BlockTransform.KEPT], 0] = 0  # the first group is one frame: nothing moves in it
@@ -266,7 +266,7 @@ print(test_backbone_contract.fingerprint(sys.argv[1]))
 
 def fingerprint(name):
     torch.set_num_threads(1)
-    backbone = registry.load("backbones", name)(RuntimeConfig(threads=1), "")
+    backbone = registry.load("backbones", name)(RuntimeConfig(threads=1), {})
     count, width, height = legal(backbone)
     condition = Condition(count, width, height, first=reference(width, height, 2.0))
     state = backbone.run(backbone.condition(condition), Recorder((1.0, 0.6, 0.2, 0.0)))
@@ -300,14 +300,14 @@ def test_identities_fit_the_header(backbone):
 
 
 def test_backbones_have_weights_of_their_own():
-    identities = [registry.load("backbones", name)(RuntimeConfig(), "").identity for name in NAMES]
+    identities = [registry.load("backbones", name)(RuntimeConfig(), {}).identity for name in NAMES]
     assert len({identity.weights for identity in identities}) == len(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_options_are_refused(name):
     with pytest.raises(ConfigError, match="no options"):
-        registry.load("backbones", name)(RuntimeConfig(), "x=1")
+        registry.load("backbones", name)(RuntimeConfig(), {"x": "1"})
 
 
 def test_unknown_backbones_are_refused():

@@ -275,7 +275,7 @@ import hashlib, numpy, torch
 from rfcodec.backbones.gaussian.backbone import pixel_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.protocols import Condition
-prior = pixel_backbone(RuntimeConfig(), "").condition(Condition(17, 192, 160))
+prior = pixel_backbone(RuntimeConfig(), {}).condition(Condition(17, 192, 160))
 x = torch.from_numpy(numpy.random.default_rng(0).standard_normal(prior.shape, dtype=numpy.float32))
 print(hashlib.sha256(prior.velocity(x, 0.5).numpy().tobytes()).hexdigest())
 """

@@ -1,5 +1,6 @@
 """The Gaussian backbones: a prior and a linear transform behind the protocol of all backbones."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import final
@@ -66,18 +67,18 @@ def _open(name: str, table: str, transform: Transform, tail_end: float) -> Gauss
     return GaussianBackbone(name, spectrum, transform, tail_end)
 
 
-def _refuse_options(name: str, options: str) -> None:
+def _refuse_options(name: str, options: Mapping[str, str]) -> None:
     if options:
-        raise ConfigError(f"the {name} backbone has no options: leave backbone_options empty, not {options!r}")
+        raise ConfigError(f"the {name} backbone has no options: leave out {', '.join(options)}")
 
 
-def pixel_backbone(runtime: RuntimeConfig, options: str) -> GaussianBackbone:
+def pixel_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
     """Video in pixels of decorrelated colour, with a spectrum fitted to natural video. Runs on the CPU."""
     _refuse_options("gaussian", options)
     return _open("gaussian", "pixel.json", PixelTransform(), 0.1)
 
 
-def latent_backbone(runtime: RuntimeConfig, options: str) -> GaussianBackbone:
+def latent_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
     """Sixteen nearly white channels in the geometry of Wan latents. Runs on the CPU."""
     _refuse_options("gaussian-latent", options)
     return _open("gaussian-latent", "latent.json", BlockTransform(), 0.33)

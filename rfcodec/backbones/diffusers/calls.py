@@ -1,0 +1,113 @@
+"""The arguments of a pipeline's call for a condition: what its profile says, and how known frames are handed over."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from jaxtyping import Float32
+from scipy.special import ndtri
+from torch import Tensor
+
+from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.errors import BackboneError, ConfigError
+from rfcodec.protocols import Condition, Frame, Reference
+
+GREY = 128
+
+
+def call_arguments(profile: PipelineProfile, pipe: Any, condition: Condition, options: DiffusersOptions) -> dict[str, Any]:
+    """Arguments of the call, grid, noise and scheduler aside. Raises ConfigError for an option that it cannot take."""
+    legal = inspect.signature(type(pipe).__call__).parameters
+    sizes = {"height": condition.height, "width": condition.width, "num_frames": condition.num_frames}
+    arguments = {name: value for name, value in sizes.items() if name in legal}
+    arguments |= {"prompt": condition.text, "negative_prompt": options.negative}
+    arguments |= dict(profile.call)
+    arguments |= FRAME_ARGUMENTS[profile.frames](pipe, condition)
+    if profile.guidance in legal:
+        arguments[profile.guidance] = options.guidance
+    if options.guidance_2 is not None:
+        _require("guidance_2", "guidance_scale_2" in legal, profile)
+        arguments["guidance_scale_2"] = options.guidance_2
+    _require("frame_rate", options.frame_rate is None or profile.frame_rate > 0, profile)
+    if profile.frame_rate:
+        arguments["frame_rate"] = options.frame_rate or profile.frame_rate
+    unknown = set(arguments) - set(legal)
+    if unknown - {"negative_prompt"}:
+        raise BackboneError(f"{profile.pipeline} knows no argument {min(unknown)!r}: its profile is of another version")
+    return {name: value for name, value in arguments.items() if name in legal}
+
+
+def _require(option: str, taken: bool, profile: PipelineProfile) -> None:
+    if not taken:
+        raise ConfigError(f"backbone_options.{option} is set, but {profile.pipeline} cannot take it: leave it out")
+
+
+def picture(frame: Frame) -> PIL.Image.Image:
+    """A frame as pipelines take it; of legal size, so that no pipeline resizes it."""
+    return PIL.Image.fromarray(np.ascontiguousarray(frame))
+
+
+def _none(pipe: Any, condition: Condition) -> dict[str, Any]:
+    return {}
+
+
+def _image(pipe: Any, condition: Condition) -> dict[str, Any]:
+    known = {"image": condition.first, "last_image": condition.last}
+    return {name: picture(reference.frame) for name, reference in known.items() if reference}
+
+
+def _keyframes(pipe: Any, condition: Condition) -> dict[str, Any]:
+    kind = _beside(pipe, "LTXVideoCondition")
+    known = [(0, condition.first), (condition.num_frames - 1, condition.last)]
+    found = [kind(image=picture(reference.frame), frame_index=index) for index, reference in known if reference]
+    return {"conditions": found} if found else {}
+
+
+def _latent_keyframes(pipe: Any, condition: Condition) -> dict[str, Any]:
+    kind = _beside(pipe, "LTX2VideoCondition")
+    known = [(0, condition.first), (-1, condition.last)]
+    # crf: by default a known frame goes through H.264 first
+    found = [kind(frames=picture(reference.frame), index=index, crf=0) for index, reference in known if reference]
+    return {"conditions": found} if found else {}
+
+
+def _video_mask(pipe: Any, condition: Condition) -> dict[str, Any]:
+    size = (condition.width, condition.height)
+    grey, free, kept = (PIL.Image.new(mode, size, level) for mode, level in (("RGB", (GREY,) * 3), ("L", 255), ("L", 0)))
+    video, mask = [grey] * condition.num_frames, [free] * condition.num_frames
+    known: list[tuple[int, Reference | None]] = [(0, condition.first), (-1, condition.last)]
+    for index, reference in known:
+        if reference:
+            video[index], mask[index] = picture(reference.frame), kept
+    return {"video": video, "mask": mask} if condition.first or condition.last else {}
+
+
+FRAME_ARGUMENTS: dict[str, Callable[[Any, Condition], dict[str, Any]]] = {
+    "none": _none,
+    "image": _image,
+    "keyframes": _keyframes,
+    "latent_keyframes": _latent_keyframes,
+    "video_mask": _video_mask,
+}
+
+
+def _beside(pipe: Any, name: str) -> Any:
+    return getattr(importlib.import_module(type(pipe).__module__), name)
+
+
+@lru_cache(maxsize=4)
+def fixed_noise(count: int) -> Float32[np.ndarray, "count"]:
+    """White noise that is always the same, for parts of a state that carry no video (the audio of LTX-2)."""
+    raw = np.random.Philox(key=0).random_raw(count) >> np.uint64(48)
+    return ndtri((raw + 0.5) / 65536).astype(np.float32)
+
+
+def fixed_like(tensor: Tensor) -> Tensor:
+    """`fixed_noise` in the shape of a tensor."""
+    return torch.from_numpy(fixed_noise(tensor.numel())).reshape(tensor.shape).to(tensor)

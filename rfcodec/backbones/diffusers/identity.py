@@ -1,0 +1,93 @@
+"""Who a model is: a hash over the tensors of the parts that compute velocities and latents."""
+
+import hashlib
+import json
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from rfcodec.errors import MissingWeights
+
+SAMPLES = 16  # values taken of each tensor, evenly spread
+DIGEST_BYTES = 8
+NOT_HASHED = ("text_encoder", "tokenizer", "scheduler", "feature_extractor", "image_processor", "safety", "vocoder")
+TORCH_TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+def is_hashed(component: str) -> bool:
+    """Whether a component's weights make the model: text encoders may be absent, and what they say shows in the digest."""
+    return not component.startswith(NOT_HASHED)
+
+
+def weights_digest(tensors: Iterator[tuple[str, tuple[int, ...], bytes]]) -> bytes:
+    """Hash of (name, shape, sampled values as bfloat16) of all tensors, so that copies in other precisions agree."""
+    found = hashlib.blake2s(digest_size=DIGEST_BYTES)
+    for name, shape, samples in sorted(tensors):
+        found.update(repr((name, shape)).encode() + samples)
+    return found.digest()
+
+
+def folder_tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """The tensors of the components in a model folder, read from their safetensors files without loading them."""
+    files = sorted(path for path in folder.glob("*/*.safetensors") if is_hashed(path.parent.name))
+    if not files:
+        raise MissingWeights(f"{folder} has no safetensors weights in its component folders; save it with save_pretrained")
+    for path in files:
+        for name, shape, samples in _file_tensors(path):
+            yield f"{path.parent.name}.{name}", shape, samples
+
+
+def module_tensors(components: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """The tensors of live components: the same as those of the folder that they were loaded from."""
+    for component, module in components.items():
+        if isinstance(module, torch.nn.Module) and is_hashed(component):
+            for name, tensor in module.state_dict().items():
+                if isinstance(tensor, Tensor):
+                    flat = tensor.detach().reshape(-1)
+                    yield f"{component}.{name}", tuple(tensor.shape), _bytes(flat[_places(flat.numel()).to(flat.device)])
+
+
+def _places(count: int) -> Int64[Tensor, "n"]:
+    return torch.arange(min(count, SAMPLES)) * count // max(min(count, SAMPLES), 1)
+
+
+def _bytes(values: Tensor) -> bytes:
+    if values.is_floating_point():
+        return values.cpu().to(torch.bfloat16).view(torch.int16).numpy().tobytes()
+    return values.cpu().to(torch.int64).numpy().tobytes()
+
+
+def _file_tensors(path: Path) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        size = struct.unpack("<Q", data[:8])[0]
+        for name, entry in json.loads(data[8 : 8 + size]).items():
+            if name == "__metadata__":
+                continue
+            begin, end = (8 + size + offset for offset in entry["data_offsets"])
+            shape = tuple(entry["shape"])
+            count = int(np.prod(shape)) if shape else 1
+            width = (end - begin) // max(count, 1)
+            raw = b"".join(data[begin + i * width : begin + (i + 1) * width] for i in _places(count).tolist())
+            yield name, shape, _as_samples(raw, entry["dtype"])
+
+
+def _as_samples(raw: bytes, kind: str) -> bytes:
+    if kind not in TORCH_TYPES or not raw:
+        return raw
+    return _bytes(torch.frombuffer(bytearray(raw), dtype=TORCH_TYPES[kind]))

@@ -1,0 +1,128 @@
+"""Fitting a pipeline to a machine: precision, device, offload, VAE tiles, attention, quantisation, compilation."""
+
+import importlib.util
+import logging
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+
+from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.config import RuntimeConfig
+from rfcodec.errors import BackboneError, ConfigError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MODELS = ("transformer", "transformer_2")
+QUANTIZERS = {
+    "bnb-8bit": ("bitsandbytes", "BitsAndBytesConfig", {"load_in_8bit": True}),
+    "bnb-4bit": ("bitsandbytes", "BitsAndBytesConfig", {"load_in_4bit": True}),
+    "int8": ("torchao", "TorchAoConfig", {"quant_type": "int8wo"}),
+    "float8": ("torchao", "TorchAoConfig", {"quant_type": "float8wo"}),
+    "gguf": ("gguf", "GGUFQuantizationConfig", {}),
+}
+
+
+def load_settings(folder: Path, options: DiffusersOptions, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of from_pretrained; `parts` are components given beforehand, None for those left out.
+
+    Precision is set at load, so that layers that must stay float32 do. Raises BackboneError without the quantiser's package.
+    """
+    settings = {"dtype": {"default": DTYPES[options.dtype], "vae": DTYPES[options.vae_dtype]}, **parts}
+    if options.quantization == "none" or "transformer" in parts:
+        return settings
+    config = _quantizer(options)
+    if options.quantization == "gguf":
+        return settings | {"transformer": _from_gguf(folder, options, config)}
+    mapping = {name: config for name in MODELS if (folder / name).is_dir()}
+    return settings | {"quantization_config": diffusers.PipelineQuantizationConfig(quant_mapping=mapping)}
+
+
+def settle(pipe: Any, runtime: RuntimeConfig, options: DiffusersOptions) -> Any:
+    """The pipeline, ready to run; raises ConfigError or BackboneError for what this machine or model cannot do."""
+    if options.vae_tiling:
+        pipe.vae.enable_tiling()
+    if options.vae_slicing:
+        pipe.vae.enable_slicing()
+    for model in models_of(pipe):
+        _set_attention(model, options.attention)
+        if options.compile:
+            model.compile_repeated_blocks()
+    try:
+        _place(pipe, runtime)
+    except (RuntimeError, ValueError, ImportError) as error:
+        raise BackboneError(
+            f"the pipeline cannot be put on {runtime.device} (offload {runtime.offload}): {error}"
+        ) from error
+    return pipe
+
+
+def models_of(pipe: Any) -> list[Any]:
+    """The transformers of a pipeline."""
+    return [model for model in (getattr(pipe, name, None) for name in MODELS) if model is not None]
+
+
+def _set_attention(model: Any, backend: str) -> None:
+    # always, because a backend set on one model becomes the default of every later one
+    with _quiet():
+        try:
+            model.set_attention_backend(backend)
+        except (ValueError, RuntimeError, ImportError, KeyError) as error:
+            raise ConfigError(f"backbone_options.attention is {backend!r}: {error}") from error
+
+
+def _place(pipe: Any, runtime: RuntimeConfig) -> None:
+    if runtime.offload == "group":
+        pipe.enable_group_offload(onload_device=torch.device(runtime.device), offload_type="leaf_level")
+    elif runtime.offload != "none" and runtime.device == "cpu":
+        raise ConfigError(f"offload {runtime.offload} needs a device other than cpu: name one, or use offload none")
+    elif runtime.offload == "model":
+        pipe.enable_model_cpu_offload(device=runtime.device)
+    elif runtime.offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=runtime.device)
+    else:
+        pipe.to(runtime.device)
+
+
+def _quantizer(options: DiffusersOptions) -> Any:
+    package, name, settings = QUANTIZERS[options.quantization]
+    if importlib.util.find_spec(package) is None:
+        raise BackboneError(f"quantization {options.quantization} needs the package {package}: pip install {package}")
+    if options.quantization == "bnb-4bit":
+        settings = settings | {"bnb_4bit_compute_dtype": DTYPES[options.dtype]}
+    if options.quantization == "gguf":
+        settings = {"compute_dtype": DTYPES[options.dtype]}
+    return getattr(diffusers, name)(**settings)
+
+
+def _from_gguf(folder: Path, options: DiffusersOptions, config: Any) -> Any:
+    if not options.gguf:
+        raise ConfigError("quantization is gguf, but backbone_options.gguf names no file")
+    index = diffusers.DiffusionPipeline.load_config(folder)
+    kind = getattr(diffusers, index["transformer"][1])
+    try:
+        return kind.from_single_file(
+            options.gguf,
+            quantization_config=config,
+            config=str(folder),
+            subfolder="transformer",
+            dtype=DTYPES[options.dtype],
+        )
+    except (OSError, ValueError, AttributeError) as error:
+        raise BackboneError(f"{options.gguf} cannot be loaded as {kind.__name__}: {error}") from error
+
+
+@contextmanager
+def _quiet() -> Any:
+    # diffusers says each time that attention backends are experimental
+    root = logging.getLogger("diffusers")
+    before, root.disabled = root.disabled, True
+    level = diffusers.logging.get_verbosity()
+    diffusers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        root.disabled = before
+        diffusers.logging.set_verbosity(level)

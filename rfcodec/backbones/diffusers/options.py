@@ -1,0 +1,57 @@
+"""The options of a pretrained pipeline: all that a decoder must repeat to compute the same numbers."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rfcodec.errors import ConfigError
+
+
+class DiffusersOptions(BaseModel):
+    """Fields of `backbone_options` in the stream. What is not given stands at its default and costs no bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    guidance: float = Field(default=1.0, ge=0, le=100, description="guidance scale; 1: off, at half the cost")
+    guidance_2: float | None = Field(default=None, ge=0, le=100, description="that of the second expert")
+    negative: str = Field(default="", max_length=1000, description="text that guidance leads away from")
+    frame_rate: int | None = Field(default=None, ge=1, le=1000, description="frames per second the model is told")
+    driver: Literal["auto", "native", "pipeline"] = Field(
+        default="auto", description="own velocity where there is one, or the pipeline through its scheduler"
+    )
+    pipeline: str = Field(default="", max_length=200, description="class to load instead of the one that the model names")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="precision of the model")
+    vae_dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="precision of the VAE")
+    vae_tiling: bool = Field(default=False, description="VAE in tiles: less memory, other digits")
+    vae_slicing: bool = Field(default=False, description="VAE slice by slice")
+    attention: str = Field(default="native", max_length=50, description="attention backend of diffusers")
+    compile: bool = Field(default=False, description="torch.compile of the repeated blocks")
+    quantization: Literal["none", "bnb-8bit", "bnb-4bit", "int8", "float8", "gguf"] = Field(
+        default="none", description="quantisation of the transformer: bitsandbytes, torchao, or a GGUF file"
+    )
+    gguf: str = Field(default="", max_length=500, description="the GGUF file, with quantization=gguf")
+    reuse: int = Field(default=1, ge=1, le=8, description="steps that one model evaluation serves, by keeping x0_hat")
+    cache: Literal["none", "taylorseer", "magcache"] = Field(default="none", description="cache of the transformer")
+    cache_interval: int = Field(default=3, ge=2, le=100, description="evaluations between full ones, of taylorseer")
+    cache_warmup: int = Field(default=3, ge=1, le=500, description="full evaluations at the start")
+    mag_ratios: str = Field(default="", max_length=3000, description="of magcache, as `benchmarks/speed.py` calibrates them")
+
+    @classmethod
+    def read(cls, options: Mapping[str, str]) -> "DiffusersOptions":
+        """Options by name; raises ConfigError with the legal ones."""
+        try:
+            return cls(**options)  # type: ignore[arg-type]
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ConfigError(f"backbone_options: {faults}; legal names: {', '.join(cls.model_fields)}") from None
+
+    def profile_words(self) -> str:
+        """What of the arithmetic is not at its default, for the numeric profile."""
+        words = [self.dtype]
+        quiet = {"guidance", "guidance_2", "negative", "frame_rate", "pipeline", "dtype", "gguf", "mag_ratios", "reuse"}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name not in quiet and value != field.default:
+                words.append(f"{name}={value:d}" if isinstance(value, bool) else f"{name}={value}")
+        return " ".join(words)

@@ -1,0 +1,55 @@
+"""Small changes to a pipeline that last for one call."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from rfcodec.backbones.diffusers.calls import fixed_like
+from rfcodec.backbones.diffusers.layout import Layout
+from rfcodec.protocols import Latents
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Within it, the attribute of an object is `value`."""
+    own = vars(owner)
+    missing = object()
+    before = own.get(name, missing)
+    object.__setattr__(owner, name, value)
+    try:
+        yield
+    finally:
+        if before is missing:
+            object.__delattr__(owner, name)
+        else:
+            object.__setattr__(owner, name, before)
+
+
+def mode_only(vae: Any) -> AbstractContextManager[None]:
+    """Within it, the posteriors of the VAE have one sample, their mode: several pipelines sample their known frames."""
+    encode = vae.encode
+
+    def encode_to_mode(*args: Any, **options: Any) -> Any:
+        output = encode(*args, **options)
+        posterior = output[0] if isinstance(output, tuple) else output.latent_dist
+        posterior.sample = lambda *_, **__: posterior.mode()
+        return output
+
+    return replaced(vae, "encode", encode_to_mode)
+
+
+def starting_from(prepare: Callable[..., Any], layout: Layout, start: Latents) -> Callable[..., Any]:
+    """prepare_latents, with our noise in place of what it drew."""
+
+    def prepared(*args: Any, **options: Any) -> Any:
+        drawn = prepare(*args, **options)
+        if not isinstance(drawn, tuple):
+            return layout.place(drawn, start)
+        return layout.place(drawn[0], start), *drawn[1:]
+
+    return prepared
+
+
+def unchanging(make: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that draws noise, with the same noise every time."""
+    return lambda *args, **options: fixed_like(make(*args, **options))

@@ -1,0 +1,160 @@
+"""A pipeline of diffusers behind the protocol of all backbones."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from rfcodec.backbones.diffusers import ltx, wan
+from rfcodec.backbones.diffusers.autoencoder import Autoencoder
+from rfcodec.backbones.diffusers.caches import cached
+from rfcodec.backbones.diffusers.calls import call_arguments
+from rfcodec.backbones.diffusers.layout import Layout
+from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.patches import mode_only, replaced, starting_from, unchanging
+from rfcodec.backbones.diffusers.prepared import PreparedCondition
+from rfcodec.backbones.diffusers.profiles import PipelineProfile, known_frames
+from rfcodec.backbones.diffusers.prompts import PromptMemo
+from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
+from rfcodec.errors import UnsupportedCondition
+from rfcodec.flow.reuse import reuse_clean
+from rfcodec.flow.rollout import rollout
+from rfcodec.protocols import Condition, Frames, Latents, Step
+from rfcodec.types import Geometry, Identity, InformationProfile
+
+TAIL_END = 0.33  # as measured on nearly white latents
+
+Velocity = Callable[[Tensor, float], Tensor]
+
+
+@final
+class DiffusersBackbone:
+    """Drives an unmodified pipeline, or its native velocity, one call of the step for each model evaluation."""
+
+    def __init__(
+        self,
+        profiles: tuple[PipelineProfile, ...],
+        pipelines: "Callable[[PipelineProfile], Any]",
+        identity: Identity,
+        options: DiffusersOptions,
+        prompts: PromptMemo,
+    ) -> None:
+        """`profiles` are those of one family, that of the loaded pipeline first; `pipelines` gives the pipeline of each."""
+        pipe = pipelines(profiles[0])
+        self.identity = identity
+        self.tail_end = TAIL_END
+        self.options = options
+        self._profiles, self._pipelines, self._prompts = profiles, pipelines, prompts
+        self._autoencoder = Autoencoder(pipe.vae, profiles[0])
+        self.geometry = family_geometry(profiles, int(config_entry(pipe, profiles[0].channels)))
+
+    def encode(self, frames: Frames) -> Latents:
+        """Frames of legal size to latents: posterior mode, normalised, float32."""
+        return self._autoencoder.encode(frames)
+
+    def decode(self, latents: Latents) -> Frames:
+        """Latents to frames."""
+        return self._autoencoder.decode(latents)
+
+    def condition(self, condition: Condition) -> PreparedCondition:
+        """Chooses the pipeline that takes these known frames; raises UnsupportedCondition where none does."""
+        known = known_frames(condition)
+        profile = next((profile for profile in self._profiles if known in profile.takes), None)
+        if profile is None:
+            takes = sorted({words for profile in self._profiles for words in profile.takes})
+            raise UnsupportedCondition(
+                f"{self.identity.name} ({self._profiles[0].family}) cannot be given {_said(known)}: it takes "
+                f"{' or '.join(_said(words) for words in takes)}; choose another mode or backbone"
+            )
+        c, f, h, w = self.geometry.latent_shape(condition.num_frames, condition.width, condition.height)
+        given = None
+        if condition.first and self.geometry.given:
+            given = self._autoencoder.encode(condition.first.frame[None])[:, : self.geometry.given]
+        shape = (c, f - (given.shape[1] if given is not None else 0), h, w)
+        pipe = self._pipelines(profile)
+        return PreparedCondition(
+            condition, profile, pipe, call_arguments(profile, pipe, condition, self.options), shape, given
+        )
+
+    def profile(self, condition: PreparedCondition) -> InformationProfile | None:
+        """Not known beforehand."""
+        return None
+
+    def run(self, condition: PreparedCondition, step: Step) -> Latents:
+        """Drives the trajectory; the known latents stand before what is coded."""
+        step, pipe = reuse_clean(step, self.options.reuse), condition.pipeline
+        text = replaced(pipe, "encode_prompt", self._prompts.standing_in(pipe))
+        with text, cached(pipe, self.options, len(step.time_grid) - 1):
+            if condition.profile.native and self.options.driver != "pipeline":
+                latents = rollout(self._native(condition), condition.shape, step)
+            else:
+                latents = drive(condition, step, self.options)
+        return latents if condition.given is None else torch.cat([condition.given.to(latents.device), latents], dim=1)
+
+    def _native(self, condition: PreparedCondition) -> Velocity:
+        velocity = {"wan": wan.velocity, "ltx": ltx.velocity}[condition.profile.native]
+        return velocity(condition, self.options)
+
+
+def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -> Latents:
+    """Calls the pipeline with a scheduler whose step is ours; returns the coded latents at t = 0."""
+    pipe, profile = condition.pipeline, condition.profile
+    total = condition.shape[1] + (0 if condition.given is None else condition.given.shape[1])
+    layout = Layout(profile, condition.shape, total)
+    tap = Tap(step, profile, layout)
+    scheduler = TapScheduler()
+    scheduler.tap = tap
+    device = pipe._execution_device
+    start = step.start(condition.shape).to(device)
+    arguments = dict(condition.arguments)
+    with ExitStack() as stack:
+        stack.enter_context(replaced(pipe, "scheduler", scheduler))
+        stack.enter_context(replaced(pipe, "_progress_bar_config", {"disable": True}))
+        stack.enter_context(mode_only(pipe.vae))
+        if profile.start == "argument":
+            arguments["latents"] = whole_state(start, total)
+        else:
+            stack.enter_context(replaced(pipe, "prepare_latents", starting_from(pipe.prepare_latents, layout, start)))
+        if profile.fits_size:
+            size = (condition.condition.height, condition.condition.width)
+            stack.enter_context(replaced(pipe.video_processor, "calculate_default_height_width", lambda *_, **__: size))
+        # what else a pipeline draws is drawn anew in every run, from a generator of its own
+        generator = torch.Generator()
+        for name in profile.fixed:
+            stack.enter_context(replaced(pipe, name, unchanging(getattr(pipe, name))))
+        pipe(
+            **arguments,
+            num_inference_steps=len(tap.grid) - 1,
+            output_type="latent",
+            return_dict=False,
+            generator=generator,
+        )
+    return tap.finish()
+
+
+def whole_state(start: Latents, total: int) -> Tensor:
+    """The noise as a pipeline's `latents`, zeros where known frames will stand."""
+    c, f, h, w = start.shape
+    return torch.cat([start.new_zeros(c, total - f, h, w), start], dim=1)[None]
+
+
+def family_geometry(profiles: tuple[PipelineProfile, ...], channels: int) -> Geometry:
+    """The geometry that all pipelines of a family can work with."""
+    each = [profile.geometry(channels) for profile in profiles]
+    return replace(each[0], given=max(item.given for item in each), least=max(item.least for item in each))
+
+
+def _said(known: str) -> str:
+    return {"none": "no frame", "first": "a first frame", "last": "a last frame", "first+last": "first and last frame"}[
+        known
+    ]
+
+
+def config_entry(pipe: Any, path: str) -> Any:
+    """NAME of the pipeline's config or COMPONENT.NAME of a component's; None where there is none."""
+    component, _, name = path.rpartition(".")
+    owner = getattr(pipe, component, None) if component else pipe
+    return getattr(getattr(owner, "config", None), name, None)

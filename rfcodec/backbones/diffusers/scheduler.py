@@ -1,0 +1,108 @@
+"""A scheduler whose step is ours: hands every model evaluation of an unmodified pipeline to the trajectory coder."""
+
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from rfcodec.backbones.diffusers.layout import Layout
+from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.errors import BackboneError
+from rfcodec.protocols import Latents, Step
+from rfcodec.torchvision_repair import repair_torchvision
+
+repair_torchvision()
+
+from diffusers import FlowMatchEulerDiscreteScheduler  # noqa: E402
+
+TIMESTEPS = 1000.0
+
+
+@final
+class TapScheduler(FlowMatchEulerDiscreteScheduler):
+    """Runs `tap` instead of a solver, on the tap's time grid whatever grid the pipeline asks for."""
+
+    tap: "Tap"
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: Any = None,
+        sigmas: Any = None,
+        mu: float | None = None,
+        timesteps: Any = None,
+    ) -> None:
+        """Ours; the arguments stand here because pipelines look for their names."""
+        set_grid(self, self.tap.grid, self.tap.profile, device)
+
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
+        """The state after the step, in the pipeline's layout."""
+        return (self.tap(model_output, sample),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FlowMatchEulerDiscreteScheduler:
+        if not self.tap.profile.copies_scheduler:
+            raise BackboneError(
+                f"{self.tap.profile.pipeline} copies its scheduler, so that its steps cannot be ours: it cannot be driven"
+            )
+        copy = EulerOnGrid()
+        copy.grid, copy.profile = self.tap.grid, self.tap.profile
+        return copy
+
+
+class EulerOnGrid(FlowMatchEulerDiscreteScheduler):
+    """Plain Euler of diffusers on a given grid: for what rides along with the video, and for comparison."""
+
+    grid: tuple[float, ...]
+    profile: PipelineProfile
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: Any = None,
+        sigmas: Any = None,
+        mu: float | None = None,
+        timesteps: Any = None,
+    ) -> None:
+        """The given grid."""
+        set_grid(self, self.grid, self.profile, device)
+
+
+def set_grid(
+    scheduler: FlowMatchEulerDiscreteScheduler, grid: tuple[float, ...], profile: PipelineProfile, device: Any
+) -> None:
+    """Times as float32 sigmas, and timesteps computed from those: never rounded to integers, never shifted."""
+    sigmas = torch.tensor(grid, dtype=torch.float32, device=device)
+    if profile.time == "inverted":
+        sigmas = 1 - sigmas
+    scheduler.sigmas, scheduler.timesteps = sigmas, sigmas[:-1] * TIMESTEPS
+    scheduler.num_inference_steps = len(grid) - 1
+    scheduler._step_index = scheduler._begin_index = None
+
+
+@final
+class Tap:
+    """One run: turns what a pipeline hands its scheduler into calls of a Step, and keeps the float32 state."""
+
+    def __init__(self, step: Step, profile: PipelineProfile, layout: Layout) -> None:
+        self.grid = tuple(step.time_grid)
+        self.profile = profile
+        self.calls = 0
+        self._step, self._layout = step, layout
+        self._latents: Latents | None = None
+
+    def __call__(self, model_output: Tensor, sample: Tensor) -> Tensor:
+        """One step, on the coded part of the state alone."""
+        velocity = self.profile.sign * self._layout.take(model_output).float()
+        # the pipeline's own state counts once: later it may be rounded to the precision of the model
+        latents = self._layout.take(sample).float() if self._latents is None else self._latents
+        self._latents = self._step(self.calls, latents, velocity)
+        self.calls += 1
+        return self._layout.place(sample, self._latents)
+
+    def finish(self) -> Latents:
+        """The coded latents at t = 0; raises BackboneError where the pipeline left steps out."""
+        if self._latents is None or self.calls != len(self.grid) - 1:
+            raise BackboneError(
+                f"{self.profile.pipeline} made {self.calls} steps of {len(self.grid) - 1}: it cannot be driven"
+            )
+        return self._latents

@@ -1,0 +1,99 @@
+"""Where a model comes from: a named checkpoint, a hub id or a folder. Needs no torch."""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rfcodec.errors import MissingWeights, UnknownPlugin
+
+MODEL_INDEX = "model_index.json"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+class Checkpoint(BaseModel):
+    """A public checkpoint: where it lies, whose it is, what it can be given, how big it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hub: str = Field(description="id on the hub")
+    family: str = Field(description="id of its pipeline profile")
+    licence: str
+    takes: tuple[str, ...] = Field(default=(), description="known frames, where fewer than those of the family")
+    text_billions: float = Field(default=0, ge=0, description="parameters of its text encoders")
+    vae: dict[str, Any] = Field(default_factory=dict, description="class and configuration of the VAE")
+    transformer: dict[str, Any] = Field(default_factory=dict, description="class and configuration of the transformer")
+    experts: int = Field(default=1, ge=1, description="transformers that share the time axis")
+    note: str = ""
+
+
+@lru_cache(maxsize=1)
+def checkpoints() -> dict[str, Checkpoint]:
+    """The named checkpoints of checkpoints.toml."""
+    text = (files("rfcodec.backbones.diffusers") / "checkpoints.toml").read_text()
+    return {name: Checkpoint(**table) for name, table in tomllib.loads(text).items()}
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """A name as given, and what it stands for."""
+
+    name: str
+    checkpoint: Checkpoint | None = None
+
+    def folder(self) -> Path:
+        """The model's folder; fetched through the hub's own cache if it is not one. Raises MissingWeights."""
+        local = Path(self.name)
+        if self.checkpoint is None and (local / MODEL_INDEX).is_file():
+            return local
+        repository, _, revision = (self.checkpoint.hub if self.checkpoint else self.name).partition("@")
+        return _fetch(repository, revision or None)
+
+    def index(self, folder: Path) -> dict[str, Any]:
+        """model_index.json; raises MissingWeights."""
+        try:
+            return json.loads((folder / MODEL_INDEX).read_text())
+        except (OSError, ValueError) as error:
+            raise MissingWeights(f"{folder / MODEL_INDEX} cannot be read: {error}") from error
+
+    def pipeline(self, folder: Path) -> str:
+        """Class of the pipeline that the model names."""
+        return self.index(folder)["_class_name"]
+
+    def parts(self, folder: Path) -> list[str]:
+        """Names of the components that the model holds."""
+        return [name for name, value in self.index(folder).items() if isinstance(value, list) and value[0]]
+
+
+def find_source(name: str) -> Source:
+    """What a name stands for; raises UnknownPlugin."""
+    if name in checkpoints():
+        return Source(name, checkpoints()[name])
+    if (Path(name) / MODEL_INDEX).is_file() or (HUB_ID.fullmatch(name) and not Path(name).exists()):
+        return Source(name)
+    hint = f"the folder has no {MODEL_INDEX}" if Path(name).is_dir() else "it is no folder and no hub id"
+    raise UnknownPlugin(
+        f"there is no backbone {name!r}: {hint}. A backbone is a name that `rfcodec backbones` lists, such as "
+        "gaussian, a folder written by save_pretrained, or a hub id such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
+    )
+
+
+def _fetch(repository: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.toml", "*.jinja"]
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        raise MissingWeights(
+            f"the weights of {repository} are not on this machine and cannot be fetched ({type(error).__name__}): "
+            f"with a network `hf download {repository}` fetches them; or name the folder that holds them"
+        ) from error

@@ -1,0 +1,37 @@
+"""Fewer model evaluations than steps: one estimate of the clean latents serves several steps."""
+
+from collections.abc import Sequence
+from typing import final
+
+from rfcodec.flow.path import clean_to_velocity, velocity_to_clean
+from rfcodec.protocols import Latents, Shape, Step
+
+
+@final
+class ReuseClean:
+    """A step of `every` inner steps: the first sees the velocity, the others that which keeps its x0_hat.
+
+    Every inner step still chooses its noise: v = (x - x0_hat) / t, as in GVCCTurbo (arXiv 2608.03517).
+    """
+
+    def __init__(self, step: Step, every: int) -> None:
+        inner = step.time_grid
+        self._step, self._every = step, every
+        self.time_grid: Sequence[float] = (*inner[:-1:every], inner[-1])
+
+    def start(self, shape: Shape) -> Latents:
+        """That of the inner step."""
+        return self._step.start(shape)
+
+    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
+        """State c f h w at the next time of the coarse grid."""
+        grid, first = self._step.time_grid, k * self._every
+        x0_hat = velocity_to_clean(v.float(), x.float(), grid[first])
+        for inner in range(first, min(first + self._every, len(grid) - 1)):
+            x = self._step(inner, x, v if inner == first else clean_to_velocity(x0_hat, x, grid[inner]))
+        return x
+
+
+def reuse_clean(step: Step, every: int) -> Step:
+    """The step itself, or one that evaluates the model at each `every`-th time alone."""
+    return step if every == 1 else ReuseClean(step, every)
