@@ -37,6 +37,9 @@ class SimulatedTopM:
         """Plain white noise."""
         return torch.from_numpy(self._white(address, 0, int(np.prod(shape)))).reshape(shape)
 
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+        """Nothing."""
+
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
         """The sum of the M best of K, part by part."""
         axis = direction.shape[1] if self.real.per_frame else 1

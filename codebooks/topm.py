@@ -84,6 +84,9 @@ class TopMCodebook:
         pieces = [self._sum(address, part, size // count, *self._names(value, m)) for part, value in enumerate(values)]
         return self._join(pieces, shape)
 
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+        """Nothing: atoms are generated in blocks, and kept nowhere."""
+
     def _parts(self, shape: Shape) -> int:
         return shape[1] if self.per_frame else 1
 

@@ -10,7 +10,7 @@ from typing import ClassVar, final
 import numpy as np
 import scipy.fft
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Complex64, Float32, UInt8
 from torch import Tensor
 
 from codebooks.philox import inverse_permutation, normals, permutation, signs
@@ -78,25 +78,29 @@ class TrellisCodebook:
             return 0, self.noise(address, shape, 0, 0)
         layout = self.layout(direction.numel(), bits)
         interleaved = _interleave(direction.cpu().numpy().ravel(), address.seed)
-        carrier = normals(address, direction.numel())
-        used = layout.stages * layout.length
-        scores = correlate(
-            interleaved[:used].reshape(layout.stages, layout.length),
-            carrier[:used].reshape(layout.stages, layout.length),
-            layout.states << self.branch_bits >> 1,
-        )
+        carrier = _carrier(address, direction.numel())
+        rows = interleaved[: layout.stages * layout.length].reshape(layout.stages, layout.length)
+        scores = correlate(rows, _base_spectrum(address, carrier.size, layout), layout.states << self.branch_bits >> 1)
         labels = viterbi(scores, layout.states, self.branch_bits)
         symbols = _to_integer(labels, self.branch_bits)
         return symbols, self._shape_noise(address.seed, carrier, layout, labels).reshape(shape)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
         """Walks the register through the symbols."""
-        carrier = normals(address, int(np.prod(shape)))
         if bits == 0:
-            return torch.from_numpy(carrier).reshape(shape)
+            return torch.from_numpy(normals(address, int(np.prod(shape)))).reshape(shape)
+        carrier = _carrier(address, int(np.prod(shape)))
         layout = self.layout(carrier.size, bits)
         labels = _to_labels(symbols, layout.stages, self.branch_bits)
         return self._shape_noise(address.seed, carrier, layout, labels).reshape(shape)
+
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+        """Computes noise, and base spectra for a search, ahead; the next `choose` or `noise` finds them."""
+        dims = int(np.prod(shape))
+        if bits and search:
+            _base_spectrum(address, dims, self.layout(dims, bits))
+        elif bits:
+            _carrier(address, dims)
 
     def _shape_noise(self, seed: int, carrier: np.ndarray, layout: TrellisLayout, labels: np.ndarray) -> Tensor:
         shaped = carrier.copy()
@@ -118,12 +122,26 @@ class TrellisCodebook:
         return atoms
 
 
+@lru_cache(maxsize=2)
+def _carrier(address: NoiseAddress, count: int) -> Float32[np.ndarray, "count"]:
+    return normals(address, count)
+
+
+@lru_cache(maxsize=2)
+def _base_spectrum(address: NoiseAddress, count: int, layout: TrellisLayout) -> Complex64[np.ndarray, "l k"]:
+    base = _carrier(address, count)[: layout.stages * layout.length].reshape(layout.stages, layout.length)
+    return np.conj(scipy.fft.rfft(base, axis=1))
+
+
 def correlate(
-    rows: Float32[np.ndarray, "l n"], base: Float32[np.ndarray, "l n"], shifts: int
+    rows: Float32[np.ndarray, "l n"], base_spectrum: Complex64[np.ndarray, "l k"], shifts: int
 ) -> Float32[np.ndarray, "l shifts"]:
-    """Inner products of each row with the first `shifts` circular shifts of its base sequence, by FFT."""
+    """Inner products of each row with the first `shifts` circular shifts of its base sequence.
+
+    `base_spectrum` is the conjugate of the transform of the base sequences along their rows.
+    """
     spectrum = scipy.fft.rfft(rows, axis=1)
-    spectrum *= np.conj(scipy.fft.rfft(base, axis=1))
+    spectrum *= base_spectrum
     return scipy.fft.irfft(spectrum, n=rows.shape[1], axis=1)[:, :shifts]
 
 

@@ -109,15 +109,16 @@ def decode_to_file(
     """Decodes GOP by GOP into a video file."""
     video = api.read_format(source)
     pieces = api.decode(source, frames=frames, partial=partial, runtime=runtime)
-    disagree = 0
+    digests: list[bool] = []
     with _progress(console, False) as progress, VideoWriter(target, video) as writer:
         task = progress.add_task("decoding", total=float(video.num_frames), news="")
         for piece in pieces:
             writer.write(piece.frames)
-            disagree += piece.digest_ok is False
+            digests += [] if piece.digest_ok is None else [piece.digest_ok]
             progress.update(task, completed=piece.start + len(piece.frames), news=f"frame {piece.start + len(piece.frames)}")
-    if disagree:
-        console.print(f"[yellow]warning:[/] {disagree} GOPs differ from the encoder's reconstruction (digest)")
+    if digests:
+        mark = "digest:" if all(digests) else "[yellow]warning:[/]"
+        console.print(f"{mark} {sum(digests)} of {len(digests)} GOPs are the encoder's reconstruction bit for bit")
 
 
 def info_report(console: Console, stream: api.StreamInfo, as_json: bool) -> None:

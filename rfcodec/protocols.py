@@ -100,6 +100,10 @@ class Codebook(Protocol):
         """The noise that the symbols name, equal bit for bit to that of `choose`; with bits = 0 plain white noise."""
         ...
 
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+        """A hint, perhaps from another thread: `choose` (with `search`) or `noise` will soon be asked for this address."""
+        ...
+
 
 @runtime_checkable
 class IntraCoder(Protocol):

@@ -3,6 +3,7 @@
 A record is a frozen dataclass whose fields are made by the functions below; their order is the order in the stream.
 """
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields
 from dataclasses import field as dataclass_field
@@ -132,10 +133,10 @@ def octets(meaning: str, high: int, default: bytes | None = None) -> Any:
 
 
 def text(meaning: str, high: int, default: str | None = None) -> Any:
-    """UTF-8 text of at most `high` bytes, their number before them."""
+    """UTF-8 text of at most `high` bytes: twice the size of what follows, plus 1 if that is a deflate stream."""
     kind = Kind(
-        lambda v: varint(len(v.encode())) + v.encode(),
-        _read_text,
+        _write_text,
+        lambda reader: _read_text(reader, high),
         lambda v: isinstance(v, str) and len(v.encode()) <= high,
         f"at most {high} bytes",
         meaning,
@@ -155,11 +156,28 @@ def increments(meaning: str, high: int) -> Any:
     return _field(kind, None)
 
 
-def _read_text(reader: ByteReader) -> str:
+def _write_text(value: str) -> bytes:
+    plain = value.encode()
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = deflate.compress(plain) + deflate.flush()
+    return varint(2 * len(packed) + 1) + packed if len(packed) < len(plain) else varint(2 * len(plain)) + plain
+
+
+def _read_text(reader: ByteReader, high: int) -> str:
+    size, deflated = divmod(reader.varint(), 2)
+    data = reader.take(size)
     try:
-        return reader.take(reader.varint()).decode()
-    except UnicodeDecodeError as error:
+        return (_inflate(data, high) if deflated else data).decode()
+    except (UnicodeDecodeError, zlib.error) as error:
         raise InvalidField("a text is not UTF-8") from error
+
+
+def _inflate(data: bytes, high: int) -> bytes:
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    plain = inflate.decompress(data, high + 1)  # one more than is legal: a bomb is refused, not unpacked
+    if not inflate.eof or inflate.unused_data or len(plain) <= len(data):
+        raise InvalidField(f"{len(data)} bytes are no shorter form of a text of at most {high} bytes")
+    return plain
 
 
 def _write_increments(values: tuple[int, ...]) -> bytes:

@@ -1,6 +1,8 @@
 """Noise of a step: chosen by the encoder, replayed by the decoder, or the true path for measuring a profile."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Thread
 from typing import final
 
 import torch
@@ -13,6 +15,32 @@ from rfcodec.types import InformationProfile, NoiseAddress
 
 def _address(seed: int, gop: int, k: int) -> NoiseAddress:
     return NoiseAddress(seed, gop, k + 1)
+
+
+@final
+class _Ahead:
+    """Lets the codebook prepare the next step in a thread while the model computes its velocity."""
+
+    def __init__(self, codebook: Codebook, start: NoiseAddress, step_bits: Sequence[int], search: bool) -> None:
+        self._codebook, self._start, self._step_bits, self._search = codebook, start, step_bits, search
+        self._thread: Thread | None = None
+
+    def prepare(self, k: int, shape: Shape) -> None:
+        """Begins with step k, if it is coded."""
+        if k < len(self._step_bits):
+            address = _address(self._start.seed, self._start.gop, k)
+            self._thread = Thread(target=self._run, args=(address, shape, self._step_bits[k]), daemon=True)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Returns when the preparation is done."""
+        if self._thread:
+            self._thread.join()
+
+    def _run(self, address: NoiseAddress, shape: Shape, bits: int) -> None:
+        # a failure shows where the noise is asked for
+        with suppress(Exception):
+            self._codebook.prepare(address, shape, bits, self._search)
 
 
 @final
@@ -34,18 +62,22 @@ class ChooseNoise:
         self.symbols: list[int] = []
         self._codebook, self._start, self._step_bits = codebook, start, step_bits
         self._target, self._weights, self._watch = target, weights.reshape(1, -1, 1, 1), watch
+        self._ahead = _Ahead(codebook, start, step_bits, search=True)
 
     def start(self, shape: Shape) -> Latents:
         """Plain addressed noise."""
+        self._ahead.prepare(0, shape)
         return self._codebook.noise(self._start, shape, 0, 0)
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
         """Chosen noise, c f h w."""
+        self._ahead.wait()
         residual = self._target - x0_hat.to(self._target.device)
         self._watch(k, float(residual.square().mean()))
         address = _address(self._start.seed, self._start.gop, k)
         symbols, z = self._codebook.choose(address, residual * self._weights, self._step_bits[k])
         self.symbols.append(symbols)
+        self._ahead.prepare(k + 1, tuple(x0_hat.shape))
         return z
 
 
@@ -55,15 +87,21 @@ class ReplayNoise:
 
     def __init__(self, codebook: Codebook, start: NoiseAddress, symbols: Sequence[int], step_bits: Sequence[int]) -> None:
         self._codebook, self._start, self._symbols, self._step_bits = codebook, start, symbols, step_bits
+        self._ahead = _Ahead(codebook, start, step_bits, search=False)
 
     def start(self, shape: Shape) -> Latents:
         """Plain addressed noise."""
+        self._ahead.prepare(0, shape)
         return self._codebook.noise(self._start, shape, 0, 0)
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
         """Replayed noise, c f h w."""
+        self._ahead.wait()
+        shape = tuple(x0_hat.shape)
         address = _address(self._start.seed, self._start.gop, k)
-        return self._codebook.noise(address, tuple(x0_hat.shape), self._step_bits[k], self._symbols[k])
+        z = self._codebook.noise(address, shape, self._step_bits[k], self._symbols[k])
+        self._ahead.prepare(k + 1, shape)
+        return z
 
 
 @final

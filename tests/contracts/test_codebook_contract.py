@@ -183,6 +183,20 @@ def test_a_choice_depends_on_the_direction_not_on_its_length(codebook):
     assert torch.equal(one[1], two[1])
 
 
+def test_preparing_changes_nothing(codebook):
+    shape, address = (2, 3, 8, 10), NoiseAddress(5, 1, 2)
+    bits = codebook.usable_bits(shape, max(40, codebook.least_bits(shape)))
+    direction = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    plain = codebook.choose(address, direction, bits)
+    for other in (address, NoiseAddress(5, 1, 3)):
+        for search in (True, False):
+            codebook.prepare(other, shape, bits, search)
+    symbols, z = codebook.choose(address, direction, bits)
+    assert symbols == plain[0]
+    assert torch.equal(z, plain[1])
+    assert torch.equal(codebook.noise(address, shape, bits, symbols), z)
+
+
 def test_other_addresses_are_uncorrelated(codebook):
     bits = some_bits(codebook, LARGE, 200)
     symbols = next(iter(list(damaged(codebook, LARGE, bits, 1))[2:]))

@@ -1,3 +1,4 @@
+import zlib
 from dataclasses import dataclass
 
 import pytest
@@ -31,8 +32,18 @@ class Settings:
     cached: int = 7
 
 
+@dataclass(frozen=True)
+class Words:
+    words: str = text("words", 1000)
+
+
+@dataclass(frozen=True)
+class Word:
+    words: str = text("words", 100)
+
+
 GOOD = Record(200, 1.25, "blue", b"\0\xff", "aé", (1, 5, 300))
-BYTES = bytes([0xC8, 0x01, 0xE2, 0x09, 5, 2, 0, 0xFF, 3, 0x61, 0xC3, 0xA9, 3, 1, 4, 0xA7, 0x02])
+BYTES = bytes([0xC8, 0x01, 0xE2, 0x09, 5, 2, 0, 0xFF, 6, 0x61, 0xC3, 0xA9, 3, 1, 4, 0xA7, 0x02])
 
 
 @pytest.mark.parametrize(
@@ -129,8 +140,22 @@ def test_illegal_values_are_not_written(change):
         fields.write(Record(**(vars(GOOD) | change)))
 
 
+SHORT = zlib.compress(b"ab", wbits=-15)  # longer than the text
+BOMB = zlib.compress(b"a" * 6, wbits=-15)
+
+
+def test_a_text_is_deflated_where_that_is_shorter():
+    words = Words("the same words, " * 20)
+    written = fields.write(words)
+    assert len(written) < 40
+    assert written[0] % 2 == 1
+    assert fields.read_whole(Words, written) == words
+    with pytest.raises(InvalidField, match="at most 100"):
+        fields.read_whole(Word, written)
+
+
 def record_bytes(**change):
-    parts = {"count": varint(200), "share": varint(1250), "colour": varint(5), "key": b"\2ab", "name": b"\1x"}
+    parts = {"count": varint(200), "share": varint(1250), "colour": varint(5), "key": b"\2ab", "name": b"\2x"}
     return b"".join((parts | {"places": b"\0"} | change).values())
 
 
@@ -142,9 +167,13 @@ def record_bytes(**change):
         {"share": varint(2001)},
         {"colour": varint(1)},
         {"key": b"\x05abcde"},
-        {"name": b"\x06abcdef"},
-        {"name": b"\x02\xc3\x28"},
-        {"name": b"\x01\x80"},
+        {"name": b"\x0cabcdef"},
+        {"name": b"\x04\xc3\x28"},
+        {"name": b"\x02\x80"},
+        {"name": b"\x07" + zlib.compress(b"", wbits=-15) + b"x"},
+        {"name": b"\x03x"},
+        {"name": varint(2 * len(SHORT) + 1) + SHORT},
+        {"name": varint(2 * len(BOMB) + 1) + BOMB},
         {"places": b"\x04\1\1\1\1"},
         {"places": b"\x01\0"},
         {"places": b"\x02\1\0"},
