@@ -2,8 +2,8 @@ import math
 from itertools import product
 
 import numpy as np
-import scipy.fft
 import pytest
+import scipy.fft
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -54,12 +54,10 @@ def _backbone(
 
 def family_of(pipe: Any, profiles: tuple[PipelineProfile, ...]) -> tuple[PipelineProfile, ...]:
     """The profile of a pipeline, then those of its family that its components can serve too; raises BackboneError."""
-    known = [
-        profile
-        for profile in profiles
-        if pipeline_name(type(pipe)) in (profile.pipeline, profile.pipeline.rpartition(":")[2])
-    ]
-    first = next((profile for profile in known if _applies(profile, pipe)), None)
+    name = type(pipe).__name__
+    known = [profile for profile in profiles if name == profile.pipeline.rpartition(":")[2] and _applies(profile, pipe)]
+    # the one that asks for most; of equals the first
+    first = max(known, key=lambda profile: len(profile.when), default=None)
     if first is None:
         raise BackboneError(
             f"{type(pipe).__name__} is of no known family; known: {', '.join(sorted({p.pipeline for p in profiles}))}. "
@@ -67,11 +65,6 @@ def family_of(pipe: Any, profiles: tuple[PipelineProfile, ...]) -> tuple[Pipelin
         )
     rest = [p for p in profiles if p.family == first.family and p.id != first.id and _applies(p, pipe)]
     return (first, *rest)
-
-
-def pipeline_name(kind: type) -> str:
-    """The name of a class of pipelines."""
-    return kind.__name__
 
 
 def _applies(profile: PipelineProfile, pipe: Any) -> bool:

@@ -27,6 +27,7 @@ class Checkpoint(BaseModel):
     licence: str
     takes: tuple[str, ...] = Field(default=(), description="known frames, where fewer than those of the family")
     text_billions: float = Field(default=0, ge=0, description="parameters of its text encoders")
+    other_billions: float = Field(default=0, ge=0, description="parameters of what stays loaded beside transformer and VAE")
     vae: dict[str, Any] = Field(default_factory=dict, description="class and configuration of the VAE")
     transformer: dict[str, Any] = Field(default_factory=dict, description="class and configuration of the transformer")
     experts: int = Field(default=1, ge=1, description="transformers that share the time axis")

@@ -1,0 +1,168 @@
+"""What a decoder loses that computes other digits than the encoder: a table of modes, perturbations and GOPs.
+
+    python -m benchmarks.drift CLIP --backbone gaussian --out benchmarks/results/drift/gaussian.json
+    python -m benchmarks.drift CLIP --backbone FOLDER --override dtype=bfloat16 --override attention=_native_math
+
+Every velocity of the decoder is off by white noise of a relative size; or the decoder runs with other options or threads.
+"""
+
+import json
+import math
+import tempfile
+import warnings
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from rfcodec import api
+from rfcodec.config import RuntimeConfig
+from rfcodec.engine import open_backbone, write_options
+from rfcodec.protocols import Backbone, Condition, Frames, Latents, Shape, Step
+from rfcodec.types import InformationProfile
+from rfcodec.video import ArrayVideo, open_video
+
+LEVELS = (1e-4, 1e-3, 1e-2)
+
+
+class PerturbedStep:
+    """Hands on velocities that are off by white noise."""
+
+    def __init__(self, step: Step, relative: float) -> None:
+        self.time_grid: Sequence[float] = step.time_grid
+        self._step, self._relative = step, relative
+        self._generator = torch.Generator()
+
+    def start(self, shape: Shape) -> Latents:
+        return self._step.start(shape)
+
+    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
+        noise = torch.randn(v.shape, generator=self._generator).to(v)
+        return self._step(k, x, v + self._relative * v.square().mean().sqrt() * noise)
+
+
+class PerturbedBackbone:
+    """A backbone whose velocity is off."""
+
+    def __init__(self, inner: Backbone, relative: float) -> None:
+        self.geometry, self.identity, self.tail_end = inner.geometry, inner.identity, inner.tail_end
+        self._inner, self._relative = inner, relative
+
+    def encode(self, frames: Frames) -> Latents:
+        return self._inner.encode(frames)
+
+    def decode(self, latents: Latents) -> Frames:
+        return self._inner.decode(latents)
+
+    def condition(self, condition: Condition) -> Any:
+        return self._inner.condition(condition)
+
+    def profile(self, condition: Any) -> InformationProfile | None:
+        return self._inner.profile(condition)
+
+    def run(self, condition: Any, step: Step) -> Latents:
+        return self._inner.run(condition, PerturbedStep(step, self._relative))
+
+
+class Keep(api.Watcher):
+    """Keeps what the encoder shows, GOP by GOP."""
+
+    def __init__(self) -> None:
+        self.gops: list[Frames] = []
+
+    def gop(self, decoded: Any, source: Frames | None, size: int) -> None:
+        self.gops.append(decoded.shown.copy())
+
+
+def psnr(a: Frames, b: Frames) -> float:
+    """In dB; infinite where they are equal."""
+    error = float(np.mean((a.astype(np.float64) - b) ** 2))
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def deviations(backbone: Backbone, overrides: Sequence[str]) -> dict[str, RuntimeConfig]:
+    """Name of each way to decode -> its runtime."""
+    found = {"same": RuntimeConfig(weights=backbone)}
+    found |= {f"velocity {level:g}": RuntimeConfig(weights=PerturbedBackbone(backbone, level)) for level in LEVELS}
+    found |= {f"{count} thread": RuntimeConfig(threads=count) for count in (1, 2)}
+    for pair in overrides:
+        name, _, value = pair.partition("=")
+        found[pair] = RuntimeConfig(overrides={name: value})
+    return found
+
+
+def main(
+    clip: Annotated[Path, typer.Argument(help="A video.")],
+    backbone: Annotated[str, typer.Option(help="Name, folder or hub id.")] = "gaussian",
+    modes: Annotated[str, typer.Option(help="Modes, separated by commas.")] = "t2v,i2v,flf2v",
+    frames: Annotated[int, typer.Option(help="Frames of the clip.")] = 65,
+    size: Annotated[str, typer.Option(metavar="WxH")] = "176x144",
+    gop: Annotated[int, typer.Option(help="Frames of a GOP.")] = 17,
+    bpp: Annotated[float, typer.Option(help="Budget.")] = 0.1,
+    steps: Annotated[int, typer.Option(help="Model evaluations.")] = 20,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the backbone, both sides.")] = None,
+    override: Annotated[list[str] | None, typer.Option(help="NAME=VALUE that the decoder sets otherwise.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file.")] = None,
+) -> None:
+    """Encodes in each mode, decodes in each way, prints and writes."""
+    width, height = (int(side) for side in size.split("x"))
+    with open_video(clip, frames=(0, frames), size=(width, height), raw=None) as video:
+        source = video.read(0, video.format.num_frames)
+    options = dict(pair.split("=", 1) for pair in option or [])
+    opened = open_backbone(backbone, write_options(options), RuntimeConfig())
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for mode in modes.split(","):
+            keep, path = Keep(), Path(folder) / f"{mode}.rfv"
+            settings = {"mode": mode, "gop": gop, "bpp": bpp, "trajectory__steps": steps, "backbone_options": options}
+            api.encode(ArrayVideo(source, Fraction(25)), path, backbone=backbone, watcher=keep, **settings)
+            for name, runtime in track(deviations(opened, override or []).items(), mode):
+                rows.append({"mode": mode, "decoder": name, **compare(path, keep.gops, source, runtime)})
+    show(rows)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        setting = {"clip": clip.name, "backbone": Path(backbone).name, "frames": len(source), "size": size, "bpp": bpp}
+        out.write_text(json.dumps(setting | {"gop": gop, "steps": steps, "options": options, "rows": rows}, indent=2) + "\n")
+
+
+def compare(path: Path, kept: list[Frames], source: Frames, runtime: RuntimeConfig) -> dict[str, Any]:
+    """dB lost against the source, whole and in first and last GOP; dB to the encoder's reconstruction; digests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pieces = list(api.decode(path, runtime=runtime))
+    lost, start = [], 0
+    for piece, shown in zip(pieces, kept, strict=True):
+        target = source[start : start + len(shown)]
+        lost.append(psnr(target, shown) - psnr(target, piece.frames))
+        start += len(shown)
+    whole, reconstruction = np.concatenate([piece.frames for piece in pieces]), np.concatenate(kept)
+    to_encoder = psnr(whole, reconstruction)
+    return {
+        "lost_db": psnr(source, reconstruction) - psnr(source, whole),
+        "lost_db_first_gop": lost[0],
+        "lost_db_last_gop": lost[-1],
+        "psnr_to_encoder": None if math.isinf(to_encoder) else to_encoder,
+        "digests_agree": sum(piece.digest_ok is True for piece in pieces),
+        "gops": len(pieces),
+    }
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """The table."""
+    table = Table("mode", "decoder", "PSNR lost, dB", "first GOP", "last GOP", "PSNR to the encoder", "digests")
+    for row in rows:
+        lost = (f"{row[name]:.3f}" for name in ("lost_db", "lost_db_first_gop", "lost_db_last_gop"))
+        distance = "equal" if row["psnr_to_encoder"] is None else f"{row['psnr_to_encoder']:.1f}"
+        table.add_row(row["mode"], row["decoder"], *lost, distance, f"{row['digests_agree']} of {row['gops']}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,168 @@
+"""What coding adds to the cost of the model: seconds a model evaluation, a coded step, and their ratio.
+
+    python -m benchmarks.speed --size 832x480 --frames 33 --device cuda --dtype bfloat16
+
+Builds a public architecture with random weights, so that nothing is fetched; quality means nothing here.
+"""
+
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import diffusers
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from codebooks.trellis import TrellisCodebook
+from rfcodec.backbones.diffusers.loading import pipeline_class
+from rfcodec.backbones.diffusers.machine import DTYPES
+from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
+from rfcodec.backbones.diffusers.profiles import built_in
+from rfcodec.backbones.diffusers.prompts import PromptMemo
+from rfcodec.backbones.diffusers.sources import Checkpoint, checkpoints
+from rfcodec.config import TrajectoryConfig
+from rfcodec.flow.time_grid import shifted_grid
+from rfcodec.protocols import Condition, Latents, Shape, Step
+from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
+from rfcodec.trajectory.rate import split_bits
+from rfcodec.trajectory.step import GopPlan, TrajectoryStep
+from rfcodec.types import Identity, NoiseAddress
+
+TOKENS = 512
+
+
+class Clocked:
+    """A step that measures the time inside it and between its calls; the device is idle when a clock is read."""
+
+    def __init__(self, step: Step, device: str) -> None:
+        self.time_grid: Sequence[float] = step.time_grid
+        self.inside: list[float] = []
+        self.between: list[float] = []
+        self._step, self._cuda = step, device.startswith("cuda")
+        self._left = 0.0
+
+    def start(self, shape: Shape) -> Latents:
+        x = self._step.start(shape)
+        self._left = self._now()
+        return x
+
+    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
+        entered = self._now()
+        self.between.append(entered - self._left)
+        x = self._step(k, x, v)
+        self._left = self._now()
+        self.inside.append(self._left - entered)
+        return x
+
+    def _now(self) -> float:
+        if self._cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+def random_model(checkpoint: Checkpoint, dtype: torch.dtype, device: str) -> Any:
+    """The transformer of a checkpoint with random weights."""
+    settings = dict(checkpoint.transformer)
+    kind = getattr(diffusers, settings.pop("class"))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            return kind(**settings).eval()
+    finally:
+        torch.set_default_dtype(before)
+
+
+def random_backbone(name: str, dtype: str, device: str) -> DiffusersBackbone:
+    """A backbone of that architecture: random weights, no text encoder, a small VAE that is not used."""
+    checkpoint = checkpoints()[name]
+    profile = next(profile for profile in built_in() if profile.id == checkpoint.family)
+    vae = diffusers.AutoencoderKLWan(base_dim=3, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    parts = {"tokenizer": None, "text_encoder": None, "vae": vae, "scheduler": diffusers.FlowMatchEulerDiscreteScheduler()}
+    model = random_model(checkpoint, DTYPES[dtype], device)
+    pipe = pipeline_class(profile.pipeline)(transformer=model, **parts)
+    embeddings = torch.zeros(1, TOKENS, model.config.text_dim)
+    prompts = PromptMemo(lambda kind: lambda **_: (embeddings, None), name, None)
+    options = DiffusersOptions(dtype=dtype)  # type: ignore[arg-type]
+    return DiffusersBackbone((profile,), lambda _: pipe, Identity(name, b"", ""), options, prompts)
+
+
+def measure(backbone: DiffusersBackbone, size: tuple[int, int, int], bpp: float, steps: int, device: str) -> dict[str, Any]:
+    """Chooses, then replays, one GOP of white latents; medians over steps, the first left out."""
+    width, height, frames = size
+    condition = backbone.condition(Condition(frames, width, height))
+    shape = condition.shape
+    codebook, trajectory = TrellisCodebook(), TrajectoryConfig(steps=steps, ode_tail=2)
+    coded = steps - trajectory.ode_tail
+    bits = split_bits(codebook, shape, int(bpp * width * height * frames), coded)
+    plan = GopPlan(shifted_grid(steps, 3.0), bits)
+    target = torch.randn(shape, generator=torch.Generator()).to(device)
+    chooser = ChooseNoise(codebook, NoiseAddress(1, 0, 0), target, bits, torch.ones(shape[1]), lambda k, mse: None)
+    encode = Clocked(TrajectoryStep(trajectory, plan, chooser), device)
+    begin = time.perf_counter()
+    found = backbone.run(condition, encode)
+    total = time.perf_counter() - begin
+    replay = ReplayNoise(codebook, NoiseAddress(1, 0, 0), chooser.symbols, bits)
+    decode = Clocked(TrajectoryStep(trajectory, plan, replay), device)
+    equal = bool(torch.equal(backbone.run(condition, decode), found))
+    return {
+        "latents": list(shape),
+        "dimensions": int(torch.tensor(shape).prod()),
+        "bits_per_step": bits[0],
+        "decoder_equal": equal,
+        "encode_seconds": total,
+        **_summary("encode", encode, coded),
+        **_summary("decode", decode, coded),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_device_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if device.startswith("cuda") else None,
+    }
+
+
+def _summary(side: str, clocked: Clocked, coded: int) -> dict[str, float]:
+    model = float(Tensor(clocked.between[1:]).median())
+    step = float(Tensor(clocked.inside[1:coded]).median())
+    return {
+        f"{side}_seconds_per_evaluation": model,
+        f"{side}_seconds_per_coded_step": step,
+        f"{side}_overhead_percent": 100 * sum(clocked.inside[1:]) / (sum(clocked.inside[1:]) + sum(clocked.between[1:])),
+    }
+
+
+def main(
+    checkpoint: Annotated[str, typer.Option(help="Named checkpoint whose architecture is built.")] = "wan2.1-t2v-1.3b",
+    size: Annotated[str, typer.Option(metavar="WxH")] = "832x480",
+    frames: Annotated[int, typer.Option(help="Frames of the GOP.")] = 33,
+    bpp: Annotated[float, typer.Option(help="Bits per pixel of the symbols.")] = 0.0048,
+    steps: Annotated[int, typer.Option(help="Model evaluations.")] = 20,
+    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="Precision of the model.")] = "bfloat16",
+    out: Annotated[Path | None, typer.Option(help="JSON file.")] = None,
+) -> None:
+    """Measures, prints and writes."""
+    width, height = (int(side) for side in size.split("x"))
+    backbone = random_backbone(checkpoint, dtype, device)
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.processor() or platform.machine()
+    setting = {"checkpoint": checkpoint, "size": size, "frames": frames, "bpp": bpp, "steps": steps, "dtype": dtype}
+    versions = {"torch": torch.__version__, "diffusers": diffusers.__version__}
+    machine = {"device": name, "cpu_threads": torch.get_num_threads(), "cpus": os.cpu_count(), **versions}
+    result = setting | machine | measure(backbone, (width, height, frames), bpp, steps, device)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=2) + "\n")
+    table = Table("", "")
+    for key, value in result.items():
+        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

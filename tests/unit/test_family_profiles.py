@@ -1,0 +1,208 @@
+"""Profiles as data: what the table says, what a new one may say, and which errors a wrong one meets."""
+
+import inspect
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from rfcodec.backbones.diffusers.calls import FRAME_ARGUMENTS, fixed_noise
+from rfcodec.backbones.diffusers.layout import Layout
+from rfcodec.backbones.diffusers.loading import family_of, pipeline_class
+from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles, built_in, known_frames, read_profiles
+from rfcodec.backbones.diffusers.sources import find_source
+from rfcodec.errors import BackboneError, ConfigError, UnknownPlugin
+from rfcodec.protocols import Condition
+
+PROFILES = {profile.id: profile for profile in built_in()}
+NEW = """
+[[profile]]
+id = "toy"
+family = "toy"
+like = "wan-t2v"
+pipeline = "toys.pipeline:ToyPipeline"
+temporal = 2
+call = { speed = 3 }
+"""
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_pipelines_know_the_arguments_that_profiles_use(profile):
+    kind = pipeline_class(profile.pipeline)
+    legal = set(inspect.signature(kind.__call__).parameters)
+    used = set(profile.call) | ({"frame_rate"} if profile.frame_rate else set())
+    used |= {"latents"} if profile.start == "argument" else set()
+    used |= (
+        {"guider"} & set(inspect.signature(kind.__init__).parameters) if profile.guidance == "guider" else {profile.guidance}
+    )
+    used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(profile.frames, set())
+    used |= {"last_image"} if profile.frames == "image" and "first+last" in profile.takes else set()
+    used |= {"video", "mask"} if profile.frames == "video_mask" else set()
+    assert used - legal <= {"guider"}
+    assert profile.frames in FRAME_ARGUMENTS
+
+
+def test_ids_are_unique_and_families_agree_on_geometry():
+    assert len(PROFILES) == len(built_in())
+    for profile in built_in():
+        for other in built_in():
+            if profile.family == other.family:
+                assert (profile.temporal, profile.spatial, profile.multiple) == (
+                    other.temporal,
+                    other.spatial,
+                    other.multiple,
+                )
+
+
+def test_a_profile_is_like_another_but_for_what_it_says():
+    (toy,) = read_profiles(NEW, built_in())
+    assert (toy.temporal, toy.spatial, toy.statistics) == (2, 8, "config")
+    assert dict(toy.call) == {"max_sequence_length": 512, "speed": 3}
+
+
+def test_a_model_brings_its_own_profile(tmp_path):
+    (tmp_path / "rfcodec.toml").write_text(NEW)
+    assert all_profiles(tmp_path)[0].id == "toy"
+    assert all_profiles()[0].id != "toy"
+
+
+@pytest.mark.parametrize(
+    "change", ["colour = 1", "layout = 'spiral'", "sign = 2", "like = 'nothing'", "takes = ['middle']", "]"]
+)
+def test_a_wrong_profile_is_named(change):
+    text = NEW.replace('like = "wan-t2v"', "") if change.startswith("like") else NEW
+    with pytest.raises(BackboneError, match=r"docs/backbones\.md"):
+        read_profiles(text + change, built_in())
+
+
+@dataclass
+class Config:
+    values: dict = field(default_factory=dict)
+
+    def __getattr__(self, name):
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class WanImageToVideoPipeline:
+    """The same name as that of diffusers, with a configuration alone."""
+
+    def __init__(self, transformer, **config):
+        self.transformer = type("Model", (), {"config": Config(transformer)})()
+        self.config = Config(config)
+
+
+class StrangePipeline:
+    config = Config()
+
+
+@pytest.mark.parametrize(
+    ("transformer", "config", "family"),
+    [
+        ({"image_dim": 4}, {}, "wan-i2v"),
+        ({"image_dim": 4, "pos_embed_seq_len": 8}, {}, "wan-flf2v"),
+        ({}, {"expand_timesteps": True}, "wan22-ti2v"),
+        ({"image_dim": None}, {"expand_timesteps": False, "boundary_ratio": 0.9}, "wan22-i2v"),
+    ],
+)
+def test_a_pipeline_is_known_by_its_configuration(transformer, config, family):
+    found = family_of(WanImageToVideoPipeline(transformer, **config), built_in())
+    assert found[0].family == family
+    assert {profile.family for profile in found} == {family}
+
+
+def test_a_pipeline_of_no_family_is_named():
+    with pytest.raises(BackboneError, match=r"StrangePipeline .* known: .*WanPipeline"):
+        family_of(StrangePipeline(), built_in())
+
+
+def test_a_pipeline_that_cannot_be_imported_is_named():
+    with pytest.raises(BackboneError, match=r"toys\.pipeline:ToyPipeline"):
+        pipeline_class("toys.pipeline:ToyPipeline")
+
+
+def test_known_frames_are_those_of_the_condition():
+    assert known_frames(Condition(5, 8, 8)) == "none"
+
+
+# Layout
+
+SHAPE, TOTAL = (3, 2, 2, 4), 3
+
+
+def profile(**changes):
+    return PipelineProfile(id="x", family="x", pipeline="X", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"layout": "frames"}, (1, 3, 3, 2, 4)),
+        ({"layout": "frames"}, (1, 3, 2, 2, 4)),
+        ({"layout": "channels_last"}, (1, 3, 2, 4, 3)),
+        ({"layout": "channels_last"}, (1, 3, 2, 4, 7)),
+        ({"layout": "tokens"}, (1, 24, 3)),
+        ({"layout": "tokens"}, (1, 16, 3)),
+        ({"layout": "tokens"}, (1, 32, 3)),
+        ({"layout": "tokens", "extra": "after"}, (1, 32, 3)),
+        ({"layout": "tokens", "extra": "after"}, (1, 24, 3)),
+        ({"layout": "tokens"}, (1, 3, 2, 2, 4)),
+    ],
+)
+def test_what_is_placed_is_taken_and_nothing_else_changes(changes, state):
+    layout = Layout(profile(**changes), SHAPE, TOTAL)
+    before = torch.randn(state)
+    latents = torch.randn(SHAPE)
+    after = layout.place(before, latents)
+    assert torch.equal(layout.take(after), latents)
+    assert int((after != before).sum()) == latents.numel()
+    assert torch.equal(layout.place(after, layout.take(before)), before)
+
+
+def test_tokens_run_over_columns_first():
+    state = torch.arange(24.0).reshape(1, 24, 1).expand(1, 24, 3)
+    assert Layout(profile(layout="tokens"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
+    state = torch.arange(32.0).reshape(1, 32, 1).expand(1, 32, 3)
+    assert Layout(profile(layout="tokens", extra="after"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
+
+
+# Options and names
+
+
+def test_options_are_read_from_the_words_of_the_stream():
+    options = DiffusersOptions.read({"guidance": "2.5", "reuse": "2", "vae_tiling": "1", "dtype": "bfloat16"})
+    assert (options.guidance, options.reuse, options.vae_tiling, options.dtype) == (2.5, 2, True, "bfloat16")
+
+
+@pytest.mark.parametrize("options", [{"guidance": "x"}, {"colour": "red"}, {"dtype": "int3"}, {"reuse": "0"}])
+def test_wrong_options_are_named(options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        DiffusersOptions.read(options)
+
+
+def test_what_touches_arithmetic_stands_in_the_numeric_profile():
+    plain = DiffusersOptions().profile_words()
+    assert plain == "float32"
+    for name, value in {"attention": "flash", "cache": "taylorseer", "driver": "pipeline", "compile": "1"}.items():
+        assert name in DiffusersOptions.read({name: value}).profile_words()
+
+
+@pytest.mark.parametrize("name", ["nonsense", "a/b/c", "../nowhere"])
+def test_a_name_that_is_nothing_is_named(name):
+    with pytest.raises(UnknownPlugin, match="save_pretrained"):
+        find_source(name)
+
+
+def test_a_folder_without_a_model_is_said_to_be_one(tmp_path):
+    with pytest.raises(UnknownPlugin, match=r"model_index\.json"):
+        find_source(str(tmp_path))
+
+
+def test_fixed_noise_is_white_and_always_the_same():
+    noise = fixed_noise(20000)
+    assert abs(noise.mean()) < 0.03
+    assert abs(noise.std() - 1) < 0.03
+    assert noise[:3].tolist() == fixed_noise(3).tolist()
