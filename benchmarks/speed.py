@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import diffusers
 import torch
 import typer
 from rich.console import Console
@@ -22,6 +21,7 @@ from rich.table import Table
 from torch import Tensor
 
 from codebooks.trellis import TrellisCodebook
+from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.loading import pipeline_class
 from rfcodec.backbones.diffusers.machine import DTYPES
 from rfcodec.backbones.diffusers.options import DiffusersOptions

@@ -12,6 +12,7 @@ _HOME = {
     "encode": "rfcodec.api",
     "decode": "rfcodec.api",
     "info": "rfcodec.api",
+    "caption": "rfcodec.api",
     "configure": "rfcodec.presets",
     "open_video": "rfcodec.video",
     "ArrayVideo": "rfcodec.video",

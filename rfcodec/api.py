@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
@@ -31,6 +31,7 @@ from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.engine import DecodedGop, Engine
 from rfcodec.errors import (
     BitstreamError,
+    ConfigError,
     DamageWarning,
     FrameRangeError,
     InputError,
@@ -107,16 +108,36 @@ def encode_with(
     watcher: Watcher | None = None,
 ) -> Encoded:
     """`encode` with settings that are made already."""
+    with _opened(video) as source:
+        units = encode_units(source, stream, effort, runtime or RuntimeConfig(), watcher)
+        return Encoded(Path(out), write_stream(Path(out), units), source.format)
+
+
+def _opened(video: str | Path | Video | Frames) -> AbstractContextManager[Video]:
     if isinstance(video, np.ndarray):
         video = ArrayVideo(video)
     if not isinstance(video, str | Path | Video):
         raise InputError(
             f"a video is a path, an array of frames or an object with format and read, not {type(video).__name__}"
         )
-    opened = closing(open_video(video)) if isinstance(video, str | Path) else nullcontext(video)
-    with opened as source:
-        units = encode_units(source, stream, effort, runtime or RuntimeConfig(), watcher)
-        return Encoded(Path(out), write_stream(Path(out), units), source.format)
+    return closing(open_video(video)) if isinstance(video, str | Path) else nullcontext(video)
+
+
+def caption(video: str | Path | Video | Frames, model: str = "auto", frames: int = 8, device: str = "cpu") -> str:
+    """A line of text about a video, seen in at most `frames` frames that are spread over it: a prompt for `encode`.
+
+    `model` is "auto", a folder or hub id of an image- or video-to-text model of transformers, or the name of another
+    installed captioner. Raises InputError, MissingWeights, ConfigError.
+    """
+    if frames < 1:
+        raise ConfigError(f"a caption is made from {frames} frames; write 1 or more")
+    name, model = (model, "auto") if model in registry.names("captioners") else ("transformers", model)
+    with _opened(video) as source:
+        count, shown = source.format.num_frames, min(frames, source.format.num_frames)
+        # the middles of equal shares of the video
+        places = [(2 * share + 1) * count // (2 * shown) for share in range(shown)]
+        seen = np.concatenate([source.read(place, place + 1) for place in places])
+    return registry.load("captioners", name)(model, device).caption(seen)
 
 
 def decode(

@@ -22,6 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+backbones_app = typer.Typer()
+app.add_typer(backbones_app, name="backbones")
 out = Console()
 err = Console(stderr=True)
 
@@ -29,6 +31,14 @@ Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A u
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Device = Annotated[str, typer.Option(help="Torch device.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
+Offload = Annotated[str, typer.Option(help="Parts that wait in main memory: none, model, group, sequential.")]
+Where = Annotated[
+    str | None, typer.Option("--backbone", help="Where the weights are, if not where the file says: folder or hub id.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--override", metavar="NAME=VALUE", help="A backbone option that this machine sets otherwise."),
+]
 Weights = Annotated[
     Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")
 ]
@@ -55,12 +65,15 @@ def encode(
     bpp: Annotated[float | None, typer.Option(help="Budget: bits per pixel of the whole file.")] = None,
     kbps: Annotated[float | None, typer.Option(help="The same budget in kilobits per second.")] = None,
     size_bytes: Annotated[int | None, typer.Option("--bytes", help="The same budget in bytes.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="See `rfcodec backbones`.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Name, folder or hub id; see `rfcodec backbones`.")] = None,
     gop: Annotated[int | None, typer.Option(help="Most frames of a GOP.")] = None,
     steps: Annotated[int | None, typer.Option(help="Model evaluations of a GOP.")] = None,
     codebook: Annotated[str | None, typer.Option(help="See `rfcodec codebooks`.")] = None,
     still: Annotated[str | None, typer.Option(help="Still coder of reference frames: avif, trajectory, png.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Text that conditions every GOP, sent in the file.")] = None,
+    caption: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Have the prompt written: auto, hub id or folder of a captioner.")
+    ] = None,
     frames: Frames = ":",
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
     raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
@@ -71,6 +84,7 @@ def encode(
     recon: Annotated[Path | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
     device: Device = "cpu",
     threads: Threads = None,
+    offload: Offload = "none",
     as_json: AsJson = False,
 ) -> None:
     """Code a video into one self-contained file of at most the budget."""
@@ -92,13 +106,17 @@ def encode(
         "prompt": prompt,
     }
     chosen = {name: value for name, value in named.items() if value is not None} | _parse_settings(settings or [])
+    if caption is not None and "prompt" in chosen:
+        raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
     layout = _parse_raw(raw) if raw else None
     stream, effort = configure(preset, chosen)
     with (
         open_video(source, frames=_parse_frames(frames), size=_parse_size(size) if size else None, raw=layout) as video,
         EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
     ):
-        result = encode_with(video, target, stream, effort, _runtime(device, threads), watcher)
+        if caption is not None:
+            stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
+        result = encode_with(video, target, stream, effort, _runtime(device, threads, offload), watcher)
     encode_report(out, result, watcher, stream.mode, as_json)
 
 
@@ -108,13 +126,17 @@ def decode(
     target: Annotated[Path, typer.Argument(metavar="OUT", help=".mkv (lossless), .mp4 (H.264), .y4m or .yuv")],
     frames: Frames = ":",
     partial: Annotated[bool, typer.Option("--partial", help="Decode what is intact of a damaged file.")] = False,
+    backbone: Where = None,
+    overrides: Overrides = None,
     device: Device = "cpu",
     threads: Threads = None,
+    offload: Offload = "none",
 ) -> None:
     """Turn a file back into a video."""
     from rfcodec.console import decode_to_file
 
-    decode_to_file(err, source, target, _parse_frames(frames), partial, _runtime(device, threads))
+    runtime = _runtime(device, threads, offload, weights=backbone, overrides=_parse_settings(overrides or []))
+    decode_to_file(err, source, target, _parse_frames(frames), partial, runtime)
 
 
 @app.command()
@@ -133,8 +155,11 @@ def verify(
     frames: Frames = ":",
     raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
     lpips_weights: Weights = None,
+    backbone: Where = None,
+    overrides: Overrides = None,
     device: Device = "cpu",
     threads: Threads = None,
+    offload: Offload = "none",
     as_json: AsJson = False,
 ) -> None:
     """Decode, check digests, and measure against the source at the file's size."""
@@ -142,7 +167,8 @@ def verify(
     from rfcodec.verify import verify as run
 
     layout = _parse_raw(raw) if raw else None
-    result = run(source, against, _parse_frames(frames), layout, lpips_weights, _runtime(device, threads))
+    runtime = _runtime(device, threads, offload, weights=backbone, overrides=_parse_settings(overrides or []))
+    result = run(source, against, _parse_frames(frames), layout, lpips_weights, runtime)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:
         raise typer.Exit(1)
@@ -163,10 +189,44 @@ def demo(
     run(out, err, video, folder, bpp, selected, _parse_size(size) if size else None)
 
 
-@app.command()
-def backbones(as_json: AsJson = False) -> None:
-    """List the backbones."""
-    _plugin_list("backbones", as_json)
+@backbones_app.callback(invoke_without_command=True)
+def backbones(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the backbones: what is installed, and the public checkpoints that are known by name."""
+    from rfcodec.backbone_report import checkpoint_rows, said_frames
+    from rfcodec.console import plugin_rows
+
+    if context.invoked_subcommand:
+        return
+    installed, checkpoints = plugin_rows("backbones"), checkpoint_rows()
+    if as_json:
+        print(json.dumps({"installed": installed, "checkpoints": checkpoints}, indent=2))
+        return
+    _print_table(installed)
+    _print_table([row | {"takes": said_frames(row["takes"])} for row in checkpoints])
+    out.print("Also: any hub id or folder in the format of diffusers. `rfcodec backbones show NAME` says what one needs.")
+
+
+@backbones_app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of the list, a folder or a hub id.")],
+    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the frames.")] = "832x480",
+    frames: Annotated[int, typer.Option(metavar="N", help="Frames of a GOP.")] = 33,
+    dtype: Annotated[str | None, typer.Option(help="Precision of the model: float32, bfloat16, float16.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A backbone option: guidance=5 ...")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a backbone takes and needs, without its weights: parameters, operations, memory, licence."""
+    from rfcodec.backbone_report import backbone_facts, fact_rows
+    from rfcodec.backbones.diffusers.options import DiffusersOptions
+
+    chosen = _parse_settings(settings or []) | ({"dtype": dtype} if dtype else {})
+    facts = backbone_facts(name, _parse_size(size), frames, DiffusersOptions.read(chosen))
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print_table([{"": label, " ": value} for label, value in fact_rows(facts)])
 
 
 @app.command()
@@ -188,16 +248,32 @@ def _plugin_list(kind: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table(*rows[0].keys())
+    _print_table(rows)
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    table = Table(show_header=any(map(str.strip, rows[0])))
+    for place, name in enumerate(rows[0]):
+        # what is cut off cannot be typed
+        table.add_column(name.strip(), overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row.values()))
     out.print(table)
 
 
-def _runtime(device: str, threads: int | None) -> Any:
+def _caption(video: Any, model: str, device: str, silent: bool) -> str:
+    from rfcodec.api import caption
+
+    text = caption(video, model, device=device)
+    if not silent:
+        err.print(f"caption: {escape(text)}", highlight=False, soft_wrap=True)
+    return text
+
+
+def _runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:
     from rfcodec.presets import runtime
 
-    return runtime(device=device, threads=threads)
+    return runtime(device=device, threads=threads, offload=offload, **more)
 
 
 def _parse_frames(text: str) -> tuple[int | None, int | None]:

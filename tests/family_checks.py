@@ -86,24 +86,28 @@ def ours(pipe, known, driver, **options):
     return latents[:, latents.shape[1] - prepared.shape[1] :], prepared, backbone
 
 
+class Watched(EulerOnGrid):
+    """Euler of diffusers on our grid, which remembers what it made."""
+
+    last = None
+
+    def step(self, model_output, timestep, sample, **_):
+        # LTXCondition hands the negative velocity together with times of each token, which diffusers undoes for it
+        sign = -1 if self.profile.id == "ltx-condition" else 1
+        self.last = super().step(sign * model_output, timestep, sample)[0]
+        return (self.last,)
+
+
 def theirs(prepared, backbone, output_type="latent"):
     """The pipeline's own result on the same grid, from the same noise: frames t y x 3 in 0..1, or latents.
 
     Latents are the coded frames alone, as a pair: what it returns, and what its last step made.
     """
     pipe, profile = prepared.pipeline, prepared.profile
-    scheduler = EulerOnGrid()
+    scheduler = Watched()
     scheduler.grid, scheduler.profile = GRID, profile
-    scheduler.last = None
-    step = scheduler.step
-
-    def watched(model_output, timestep, sample, **_):
-        # LTXCondition hands the negative velocity together with times of each token, which diffusers undoes for it
-        scheduler.last = step(profile_sign(profile) * model_output, timestep, sample)[0]
-        return (scheduler.last,)
-
-    scheduler.step = watched
-    scheduler.set_begin_index(0)
+    if profile.guidance == "guider":
+        pipe.guider = pipe.guider.new(guidance_scale=backbone.options.guidance)
     with replaced(pipe, "scheduler", scheduler), mode_only(pipe.vae), drawn(pipe, prepared):
         result = pipe(
             **prepared.arguments,
@@ -115,10 +119,6 @@ def theirs(prepared, backbone, output_type="latent"):
     if output_type != "latent":
         return np.asarray(result)[0]
     return canonical(result, prepared, backbone), canonical(scheduler.last, prepared, backbone, stepped=True)
-
-
-def profile_sign(profile):
-    return -1 if profile.id == "ltx-condition" else 1
 
 
 @contextmanager

@@ -141,6 +141,7 @@ def test_the_command_line_is_frozen():
         "--codebook",
         "--still",
         "--prompt",
+        "--caption",
         "--frames",
         "--size",
         "--raw",
@@ -149,10 +150,29 @@ def test_the_command_line_is_frozen():
         "--recon",
         "--device",
         "--threads",
+        "--offload",
         "--json",
     ]
     decoding = [name for parameter in command.commands["decode"].params for name in parameter.opts]
-    assert decoding == ["source", "target", "--frames", "--partial", "--device", "--threads"]
+    assert decoding == [
+        "source",
+        "target",
+        "--frames",
+        "--partial",
+        "--backbone",
+        "--override",
+        "--device",
+        "--threads",
+        "--offload",
+    ]
+
+
+def test_the_listing_of_backbones_is_frozen():
+    listing = typer.main.get_command(app).commands["backbones"]
+    assert [name for parameter in listing.params for name in parameter.opts] == ["--json"]
+    assert sorted(listing.commands) == ["show"]
+    showing = [name for parameter in listing.commands["show"].params for name in parameter.opts]
+    assert showing == ["name", "--size", "--frames", "--dtype", "--set", "--json"]
 
 
 def test_every_error_is_raised_somewhere():

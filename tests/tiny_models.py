@@ -1,5 +1,6 @@
 """Every supported video pipeline of diffusers, tiny and randomly initialised: built in code, without a network."""
 
+import inspect
 import re
 from collections.abc import Callable
 from functools import partial
@@ -9,8 +10,7 @@ import diffusers
 import tiny_parts as parts
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
-from diffusers.pipelines.hunyuan_video import pipeline_hunyuan_video, pipeline_hunyuan_video_image2video
-from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
+from diffusers.pipelines import ltx2
 
 _TIME = r"norm\w*\.linear\.weight"
 _SHORT_PROMPTS = r"attn2\.(norm_q|to_v)\.weight"
@@ -156,12 +156,12 @@ def _ltx2_connectors():
     }
     options = {f"{stream}_connector_{key}": value for stream in ("video", "audio") for key, value in both.items()}
     # the encoder has two layers, and its embedding counts as one
-    return LTX2TextConnectors(caption_channels=parts.TEXT_DIM, text_proj_in_factor=3, **options)
+    return ltx2.LTX2TextConnectors(caption_channels=parts.TEXT_DIM, text_proj_in_factor=3, **options)
 
 
 def _ltx2_vocoder():
     upsampling = {"upsample_kernel_sizes": [4, 4], "upsample_factors": [2, 2]}
-    return LTX2Vocoder(
+    return ltx2.LTX2Vocoder(
         in_channels=16, hidden_channels=8, **upsampling, resnet_kernel_sizes=[3], resnet_dilations=[[1, 3, 5]]
     )
 
@@ -186,11 +186,13 @@ def _hunyuan_transformer(**options):
     return _amplified(_lively(model), _TIME, 3.0)
 
 
-def _hunyuan(pipeline, template, encoder, **components):
+def _hunyuan(pipeline, encoder, **components):
+    kind = getattr(diffusers, pipeline)
+    template = inspect.signature(kind.encode_prompt).parameters["prompt_template"].default
     # the pipeline counts the start of text, which the tokenizer adds
     tokenizer = parts.learn_template(parts.llama_tokenizer(), template["template"], template["crop_start"] - 1)
     pooling = parts.clip_tokenizer()
-    return getattr(diffusers, pipeline)(
+    return kind(
         text_encoder=encoder(tokenizer),
         tokenizer=tokenizer,
         vae=parts.hunyuan_vae(),
@@ -202,14 +204,12 @@ def _hunyuan(pipeline, template, encoder, **components):
 
 
 def _hunyuan_t2v():
-    template = pipeline_hunyuan_video.DEFAULT_PROMPT_TEMPLATE
-    return _hunyuan("HunyuanVideoPipeline", template, parts.llama_encoder, transformer=_hunyuan_transformer())
+    return _hunyuan("HunyuanVideoPipeline", parts.llama_encoder, transformer=_hunyuan_transformer())
 
 
 def _hunyuan_i2v(**options):
-    template = pipeline_hunyuan_video_image2video.DEFAULT_PROMPT_TEMPLATE
     sighted = {"image_processor": parts.clip_image_processor(24), "transformer": _hunyuan_transformer(**options)}
-    return _hunyuan("HunyuanVideoImageToVideoPipeline", template, parts.llava_encoder, **sighted)
+    return _hunyuan("HunyuanVideoImageToVideoPipeline", parts.llava_encoder, **sighted)
 
 
 def _hunyuan15_transformer(task):

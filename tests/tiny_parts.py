@@ -121,8 +121,16 @@ def llava_encoder(tokenizer):
     return transformers.LlavaForConditionalGeneration(config)
 
 
+# the default ids of start and end are beyond the tiny vocabulary
+_NO_ENDS = {"bos_token_id": None, "eos_token_id": None}
+
+
 def _qwen_sizes():
-    return _decoder_sizes() | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}}
+    return (
+        _decoder_sizes()
+        | _NO_ENDS
+        | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}}
+    )
 
 
 def qwen_encoder():
@@ -152,7 +160,9 @@ def clip_encoder(tokenizer):
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
+        bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
         initializer_factor=10.0,
     )
     return transformers.CLIPTextModel(config)

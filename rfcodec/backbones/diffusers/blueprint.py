@@ -6,11 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, final, get_args
 
-import diffusers
 import torch
 import transformers
 from torch import nn
 
+from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.loading import family_of
 from rfcodec.backbones.diffusers.pipeline import family_geometry
 from rfcodec.backbones.diffusers.profiles import Known, PipelineProfile, all_profiles

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import diffusers
-
+from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.machine import DTYPES, models_of
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.errors import ConfigError

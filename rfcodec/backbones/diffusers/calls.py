@@ -25,12 +25,14 @@ def call_arguments(profile: PipelineProfile, pipe: Any, condition: Condition, op
     """Arguments of the call, grid, noise and scheduler aside. Raises ConfigError for an option that it cannot take."""
     legal = inspect.signature(type(pipe).__call__).parameters
     sizes = {"height": condition.height, "width": condition.width, "num_frames": condition.num_frames}
-    arguments = {name: value for name, value in sizes.items() if name in legal}
+    arguments: dict[str, Any] = {name: value for name, value in sizes.items() if name in legal}
     arguments |= {"prompt": condition.text, "negative_prompt": options.negative}
     arguments |= dict(profile.call)
     arguments |= FRAME_ARGUMENTS[profile.frames](pipe, condition)
     if profile.guidance in legal:
         arguments[profile.guidance] = options.guidance
+    if profile.guidance_needs and not config_entry(pipe, profile.guidance_needs):
+        _require("guidance", options.guidance == 1, profile)
     if options.guidance_2 is not None:
         _require("guidance_2", "guidance_scale_2" in legal, profile)
         arguments["guidance_scale_2"] = options.guidance_2
@@ -111,3 +113,10 @@ def fixed_noise(count: int) -> Float32[np.ndarray, "count"]:
 def fixed_like(tensor: Tensor) -> Tensor:
     """`fixed_noise` in the shape of a tensor."""
     return torch.from_numpy(fixed_noise(tensor.numel())).reshape(tensor.shape).to(tensor)
+
+
+def config_entry(pipe: Any, path: str) -> Any:
+    """NAME of the pipeline's config or COMPONENT.NAME of a component's; None where there is none."""
+    component, _, name = path.rpartition(".")
+    owner = getattr(pipe, component, None) if component else pipe
+    return getattr(getattr(owner, "config", None), name, None)

@@ -15,7 +15,7 @@ def timestep(t: float, device: Any) -> Tensor:
     return torch.tensor(t, dtype=torch.float32, device=device) * 1000.0
 
 
-def embed_text(prepared: PreparedCondition, options: DiffusersOptions) -> tuple[Tensor | None, ...]:
+def embed_text(prepared: PreparedCondition, options: DiffusersOptions) -> Any:
     """What the pipeline's encode_prompt says of the texts, as its own call would ask for them."""
     return prepared.pipeline.encode_prompt(
         prompt=prepared.condition.text,

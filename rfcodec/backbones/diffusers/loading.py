@@ -2,20 +2,20 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-import diffusers
 import torch
 
+from rfcodec.backbones.diffusers.calls import config_entry
 from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors, weights_digest
+from rfcodec.backbones.diffusers.library import bars_on_terminals, diffusers
 from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone, config_entry
+from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
 from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.prompts import PromptMemo, cache_folder, no_encoder
 from rfcodec.backbones.diffusers.sources import Source, find_source
@@ -33,17 +33,24 @@ def open_pipeline(runtime: RuntimeConfig, options: Mapping[str, str], source: An
     """
     chosen = DiffusersOptions.read(options)
     if isinstance(source, diffusers.DiffusionPipeline):
-        return _backbone(source, _LivePipelines(source), f"live:{type(source).__name__}", chosen, None)
+        return _backbone(source, _LivePipelines(source), f"live:{type(source).__name__}", chosen)
     found = find_source(source)
     folder = found.folder()
     loaded = _LoadedPipelines(folder, found, runtime, chosen)
-    return _backbone(loaded.pipe, loaded, found.name, chosen, folder)
+    return _backbone(loaded.pipe, loaded, found.name, chosen, folder, found.takes())
 
 
 def _backbone(
-    pipe: Any, opened: "_LivePipelines | _LoadedPipelines", name: str, options: DiffusersOptions, folder: Path | None
+    pipe: Any,
+    opened: "_LivePipelines | _LoadedPipelines",
+    name: str,
+    options: DiffusersOptions,
+    folder: Path | None = None,
+    takes: Sequence[str] = (),
 ) -> DiffusersBackbone:
     profiles = family_of(pipe, all_profiles(folder))
+    if takes:
+        profiles = tuple(profile.only(takes) for profile in profiles)
     tensors = folder_tensors(folder) if folder else module_tensors(pipe.components)
     weights = weights_digest(tensors)
     versions = f"torch {torch.__version__} diffusers {diffusers.__version__}"
@@ -106,11 +113,13 @@ class _LivePipelines:
     _siblings: dict[str, Any] = field(default_factory=dict)
 
     def pipeline(self, profile: PipelineProfile) -> Any:
+        """The pipeline of a profile over the same components."""
         if profile.id not in self._siblings:
             self._siblings[profile.id] = sibling(self.pipe, profile)
         return self._siblings[profile.id]
 
     def encoder(self, kind: type) -> Callable[..., Any]:
+        """encode_prompt of a class, over the components at hand."""
         if getattr(self.pipe, "text_encoder", None) is None:
             return no_encoder(type(self.pipe).__name__)(kind)
         # not through the instance, whose own encode_prompt may be replaced at this moment
@@ -131,23 +140,26 @@ class _LoadedPipelines:
         self._parts = source.parts(folder)
 
     def pipeline(self, profile: PipelineProfile) -> Any:
+        """The pipeline of a profile over the same components."""
         if profile.id not in self._siblings:
             self._siblings[profile.id] = sibling(self.pipe, profile)
         return self._siblings[profile.id]
 
     def encoder(self, kind: type) -> Callable[..., Any]:
-        skipped = {name: None for name in self._parts if not name.startswith(TEXT_PARTS)}
-        pipe = _load(self._kind, self._folder, self._options, skipped)
-        if getattr(pipe, "text_encoder", None) is None:
+        """encode_prompt of a class, over text encoders that live as long as the function does."""
+        shared = {name: getattr(self.pipe, name, None) for name in self._parts if not name.startswith(TEXT_PARTS)}
+        pipe = _load(self._kind, self._folder, self._options, shared)
+        encoders = [part for name, part in pipe.components.items() if name.startswith("text_encoder") and part]
+        if not encoders:
             return no_encoder(str(self._folder))(kind)
-        pipe.to(self._runtime.device)
-        with suppress(AttributeError):
-            pipe.connectors = self.pipe.connectors
+        for encoder in encoders:
+            encoder.to(self._runtime.device)
         return partial(kind.encode_prompt, pipe)  # type: ignore[attr-defined]
 
 
 def _load(kind: Any, folder: Path, options: DiffusersOptions, parts: Mapping[str, Any]) -> Any:
     try:
-        return kind.from_pretrained(folder, local_files_only=True, **load_settings(folder, options, parts))
+        with bars_on_terminals():
+            return kind.from_pretrained(folder, local_files_only=True, **load_settings(folder, options, parts))
     except (OSError, ValueError, KeyError) as error:
         raise MissingWeights(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error

@@ -1,20 +1,19 @@
 """Fitting a pipeline to a machine: precision, device, offload, VAE tiles, attention, quantisation, compilation."""
 
 import importlib.util
-import logging
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 
+from rfcodec.backbones.diffusers.library import diffusers, quiet
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ALIGNMENT = 64  # bytes
 MODELS = ("transformer", "transformer_2")
 QUANTIZERS = {
     "bnb-8bit": ("bitsandbytes", "BitsAndBytesConfig", {"load_in_8bit": True}),
@@ -50,6 +49,10 @@ def settle(pipe: Any, runtime: RuntimeConfig, options: DiffusersOptions) -> Any:
         _set_attention(model, options.attention)
         if options.compile:
             model.compile_repeated_blocks()
+    if getattr(pipe.config, "boundary_ratio", None) and getattr(pipe, "transformer_2", None) is None:
+        # some converted models of one expert name the time at which the other takes over
+        pipe.register_to_config(boundary_ratio=None)
+    _align(pipe)
     try:
         _place(pipe, runtime)
     except (RuntimeError, ValueError, ImportError) as error:
@@ -64,9 +67,17 @@ def models_of(pipe: Any) -> list[Any]:
     return [model for model in (getattr(pipe, name, None) for name in MODELS) if model is not None]
 
 
+def _align(pipe: Any) -> None:
+    # weights that lie in a mapped file take other kernels than those at aligned addresses, and give other last digits
+    for part in pipe.components.values():
+        for tensor in (*part.parameters(), *part.buffers()) if isinstance(part, torch.nn.Module) else ():
+            if tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT:
+                tensor.data = tensor.data.clone()
+
+
 def _set_attention(model: Any, backend: str) -> None:
     # always, because a backend set on one model becomes the default of every later one
-    with _quiet():
+    with quiet():
         try:
             model.set_attention_backend(backend)
         except (ValueError, RuntimeError, ImportError, KeyError) as error:
@@ -112,17 +123,3 @@ def _from_gguf(folder: Path, options: DiffusersOptions, config: Any) -> Any:
         )
     except (OSError, ValueError, AttributeError) as error:
         raise BackboneError(f"{options.gguf} cannot be loaded as {kind.__name__}: {error}") from error
-
-
-@contextmanager
-def _quiet() -> Any:
-    # diffusers says each time that attention backends are experimental
-    root = logging.getLogger("diffusers")
-    before, root.disabled = root.disabled, True
-    level = diffusers.logging.get_verbosity()
-    diffusers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        root.disabled = before
-        diffusers.logging.set_verbosity(level)

@@ -11,8 +11,9 @@ from torch import Tensor
 from rfcodec.backbones.diffusers import ltx, wan
 from rfcodec.backbones.diffusers.autoencoder import Autoencoder
 from rfcodec.backbones.diffusers.caches import cached
-from rfcodec.backbones.diffusers.calls import call_arguments
+from rfcodec.backbones.diffusers.calls import call_arguments, config_entry
 from rfcodec.backbones.diffusers.layout import Layout
+from rfcodec.backbones.diffusers.library import quiet
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.patches import mode_only, replaced, starting_from, unchanging
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
@@ -121,6 +122,10 @@ def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -
         if profile.fits_size:
             size = (condition.condition.height, condition.condition.width)
             stack.enter_context(replaced(pipe.video_processor, "calculate_default_height_width", lambda *_, **__: size))
+        if profile.guidance == "guider":
+            with quiet():
+                guider = pipe.guider.new(guidance_scale=options.guidance)
+            stack.enter_context(replaced(pipe, "guider", guider))
         # what else a pipeline draws is drawn anew in every run, from a generator of its own
         generator = torch.Generator()
         for name in profile.fixed:
@@ -151,10 +156,3 @@ def _said(known: str) -> str:
     return {"none": "no frame", "first": "a first frame", "last": "a last frame", "first+last": "first and last frame"}[
         known
     ]
-
-
-def config_entry(pipe: Any, path: str) -> Any:
-    """NAME of the pipeline's config or COMPONENT.NAME of a component's; None where there is none."""
-    component, _, name = path.rpartition(".")
-    owner = getattr(pipe, component, None) if component else pipe
-    return getattr(getattr(owner, "config", None), name, None)

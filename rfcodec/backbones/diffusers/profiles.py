@@ -44,6 +44,7 @@ class PipelineProfile(BaseModel):
         default="argument", description="how noise goes in: as `latents`, or in place of what the pipeline drew"
     )
     guidance: str = Field(default="guidance_scale", description="argument of the guidance scale, or `guider` component")
+    guidance_needs: str = Field(default="", description="config entry without which the guidance scale is ignored")
     call: Mapping[str, Any] = Field(default_factory=dict, description="constant arguments of a call")
     frame_rate: int = Field(default=0, ge=0, description="frames per second that a call is told; 0: it is not")
     fits_size: bool = Field(default=False, description="whether the pipeline fits sizes to its own list")
@@ -58,6 +59,10 @@ class PipelineProfile(BaseModel):
     spatial: int = Field(default=8, ge=1, description="pixels of a latent sample, each way")
     multiple: int = Field(default=16, ge=1, description="what width and height must be multiples of")
     native: Literal["", "wan", "ltx"] = Field(default="", description="velocity without the pipeline, where we have it")
+
+    def only(self, takes: Sequence[str]) -> "PipelineProfile":
+        """The same for a checkpoint that was trained for some of the known frames alone."""
+        return self.model_copy(update={"takes": tuple(words for words in self.takes if words in takes)})
 
     def geometry(self, channels: int) -> Geometry:
         """Geometry of the latents; known frames need a group to stand in."""

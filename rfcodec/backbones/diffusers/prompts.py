@@ -49,8 +49,8 @@ class PromptMemo:
         def encode_prompt(*args: Any, **options: Any) -> Any:
             bound = signature.bind(*args, **options)
             bound.apply_defaults()
-            found = tuple(item if item is None else item.to(device) for item in self._find(kind, bound))
-            return found if len(found) > 1 else found[0]
+            found = [item if item is None else item.to(device) for item in self._find(kind, bound)]
+            return tuple(found) if len(found) > 1 else found[0]
 
         return encode_prompt
 

@@ -6,20 +6,16 @@ import torch
 from torch import Tensor
 
 from rfcodec.backbones.diffusers.layout import Layout
+from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.profiles import PipelineProfile
 from rfcodec.errors import BackboneError
 from rfcodec.protocols import Latents, Step
-from rfcodec.torchvision_repair import repair_torchvision
-
-repair_torchvision()
-
-from diffusers import FlowMatchEulerDiscreteScheduler  # noqa: E402
 
 TIMESTEPS = 1000.0
 
 
 @final
-class TapScheduler(FlowMatchEulerDiscreteScheduler):
+class TapScheduler(diffusers.FlowMatchEulerDiscreteScheduler):
     """Runs `tap` instead of a solver, on the tap's time grid whatever grid the pipeline asks for."""
 
     tap: "Tap"
@@ -39,7 +35,7 @@ class TapScheduler(FlowMatchEulerDiscreteScheduler):
         """The state after the step, in the pipeline's layout."""
         return (self.tap(model_output, sample),)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> FlowMatchEulerDiscreteScheduler:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if not self.tap.profile.copies_scheduler:
             raise BackboneError(
                 f"{self.tap.profile.pipeline} copies its scheduler, so that its steps cannot be ours: it cannot be driven"
@@ -49,7 +45,7 @@ class TapScheduler(FlowMatchEulerDiscreteScheduler):
         return copy
 
 
-class EulerOnGrid(FlowMatchEulerDiscreteScheduler):
+class EulerOnGrid(diffusers.FlowMatchEulerDiscreteScheduler):
     """Plain Euler of diffusers on a given grid: for what rides along with the video, and for comparison."""
 
     grid: tuple[float, ...]
@@ -67,9 +63,7 @@ class EulerOnGrid(FlowMatchEulerDiscreteScheduler):
         set_grid(self, self.grid, self.profile, device)
 
 
-def set_grid(
-    scheduler: FlowMatchEulerDiscreteScheduler, grid: tuple[float, ...], profile: PipelineProfile, device: Any
-) -> None:
+def set_grid(scheduler: Any, grid: tuple[float, ...], profile: PipelineProfile, device: Any) -> None:
     """Times as float32 sigmas, and timesteps computed from those: never rounded to integers, never shifted."""
     sigmas = torch.tensor(grid, dtype=torch.float32, device=device)
     if profile.time == "inverted":

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rfcodec.errors import MissingWeights, UnknownPlugin
 
 MODEL_INDEX = "model_index.json"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
 class Checkpoint(BaseModel):
@@ -57,6 +57,10 @@ class Source:
         repository, _, revision = (self.checkpoint.hub if self.checkpoint else self.name).partition("@")
         return _fetch(repository, revision or None)
 
+    def takes(self) -> tuple[str, ...]:
+        """Known frames that a named checkpoint can be given, where they are fewer than those of its family."""
+        return self.checkpoint.takes if self.checkpoint else ()
+
     def index(self, folder: Path) -> dict[str, Any]:
         """model_index.json; raises MissingWeights."""
         try:
@@ -90,7 +94,8 @@ def _fetch(repository: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.toml", "*.jinja"]
+    # components alone: some repositories hold further checkpoints beside them
+    patterns = [MODEL_INDEX, "rfcodec.toml", *(f"*/*.{kind}" for kind in ("json", "safetensors", "txt", "model", "jinja"))]
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
