@@ -117,8 +117,8 @@ def decode_to_file(
             digests += [] if piece.digest_ok is None else [piece.digest_ok]
             progress.update(task, completed=piece.start + len(piece.frames), news=f"frame {piece.start + len(piece.frames)}")
     if digests:
-        mark = "digest:" if all(digests) else "[yellow]warning:[/]"
-        console.print(f"{mark} {sum(digests)} of {len(digests)} GOPs are the encoder's reconstruction bit for bit")
+        mark = "" if all(digests) else "[yellow]warning:[/] "
+        console.print(f"{mark}the digest of {sum(digests)} of {len(digests)} GOPs is the encoder's")
 
 
 def info_report(console: Console, stream: api.StreamInfo, as_json: bool) -> None:

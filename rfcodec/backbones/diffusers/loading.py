@@ -83,6 +83,11 @@ def _applies(profile: PipelineProfile, pipe: Any) -> bool:
     return True
 
 
+def full_name(name: str, profiles: tuple[PipelineProfile, ...]) -> str:
+    """The name of a class with its module, where a profile says it."""
+    return next((p.pipeline for p in profiles if p.pipeline.rpartition(":")[2] == name), name)
+
+
 def pipeline_class(name: str) -> Any:
     """The class of a profile: of diffusers, or package.module:Class."""
     module, colon, attribute = name.rpartition(":")
@@ -133,7 +138,7 @@ class _LoadedPipelines:
 
     def __init__(self, folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions) -> None:
         self._folder, self._runtime, self._options = folder, runtime, options
-        self._kind = pipeline_class(options.pipeline or source.pipeline(folder))
+        self._kind = pipeline_class(full_name(options.pipeline or source.pipeline(folder), all_profiles(folder)))
         skipped = {name: None for name in source.parts(folder) if name.startswith("text_encoder")}
         self.pipe = settle(_load(self._kind, folder, options, skipped), runtime, options)
         self._siblings: dict[str, Any] = {}
