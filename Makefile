@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint check clean
+.PHONY: demo test families lint check clean
 
 demo: $(STAMP)
 	$(BIN)/rfcodec demo --out demo
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+families: $(STAMP)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python tests/family_checks.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

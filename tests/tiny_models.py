@@ -51,7 +51,7 @@ def _amplified(model, names, gain):
 
 
 def _wan_transformer(kind="WanTransformer3DModel", **options):
-    sizes = {"num_attention_heads": 2, "attention_head_dim": 12, "ffn_dim": 32, "num_layers": 2, "rope_max_seq_len": 32}
+    sizes = {"num_attention_heads": 2, "attention_head_dim": 12, "ffn_dim": 32, "num_layers": 2, "rope_max_seq_len": 64}
     model = getattr(diffusers, kind)(text_dim=parts.TEXT_DIM, freq_dim=32, **sizes, **options)
     return _amplified(_lively(model), _SHORT_PROMPTS, 4.0)
 

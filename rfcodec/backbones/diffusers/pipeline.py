@@ -1,7 +1,7 @@
 """A pipeline of diffusers behind the protocol of all backbones."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, final
 
@@ -20,7 +20,7 @@ from rfcodec.backbones.diffusers.prepared import PreparedCondition
 from rfcodec.backbones.diffusers.profiles import PipelineProfile, known_frames
 from rfcodec.backbones.diffusers.prompts import PromptMemo
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
-from rfcodec.errors import UnsupportedCondition
+from rfcodec.errors import BackboneError, UnsupportedCondition
 from rfcodec.flow.reuse import reuse_clean
 from rfcodec.flow.rollout import rollout
 from rfcodec.protocols import Condition, Frames, Latents, Step
@@ -54,11 +54,13 @@ class DiffusersBackbone:
 
     def encode(self, frames: Frames) -> Latents:
         """Frames of legal size to latents: posterior mode, normalised, float32."""
-        return self._autoencoder.encode(frames)
+        with failures_named(self.identity.name, frames.shape):
+            return self._autoencoder.encode(frames)
 
     def decode(self, latents: Latents) -> Frames:
         """Latents to frames."""
-        return self._autoencoder.decode(latents)
+        with failures_named(self.identity.name, tuple(latents.shape)):
+            return self._autoencoder.decode(latents)
 
     def condition(self, condition: Condition) -> PreparedCondition:
         """Chooses the pipeline that takes these known frames; raises UnsupportedCondition where none does."""
@@ -85,10 +87,10 @@ class DiffusersBackbone:
         return None
 
     def run(self, condition: PreparedCondition, step: Step) -> Latents:
-        """Drives the trajectory; the known latents stand before what is coded."""
+        """Drives the trajectory; the known latents stand before what is coded. Raises BackboneError if the model fails."""
         step, pipe = reuse_clean(step, self.options.reuse), condition.pipeline
         text = replaced(pipe, "encode_prompt", self._prompts.standing_in(pipe))
-        with text, cached(pipe, self.options, len(step.time_grid) - 1):
+        with text, cached(pipe, self.options, len(step.time_grid) - 1), failures_named(self.identity.name, condition.shape):
             if condition.profile.native and self.options.driver != "pipeline":
                 latents = rollout(self._native(condition), condition.shape, step)
             else:
@@ -98,6 +100,18 @@ class DiffusersBackbone:
     def _native(self, condition: PreparedCondition) -> Velocity:
         velocity = {"wan": wan.velocity, "ltx": ltx.velocity}[condition.profile.native]
         return velocity(condition, self.options)
+
+
+@contextmanager
+def failures_named(name: str, shape: tuple[int, ...]) -> Iterator[None]:
+    """Within it, what torch raises becomes an error that says what was tried."""
+    try:
+        yield
+    except (RuntimeError, IndexError, torch.OutOfMemoryError) as error:
+        raise BackboneError(
+            f"{name} failed on an array of {'x'.join(map(str, shape))}: {error}. Try smaller frames, a shorter GOP or "
+            "--offload; `rfcodec backbones show` says what a model needs"
+        ) from error
 
 
 def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -> Latents:
