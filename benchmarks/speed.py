@@ -91,7 +91,7 @@ def random_backbone(name: str, dtype: str, device: str) -> DiffusersBackbone:
     model = random_model(checkpoint, DTYPES[dtype], device)
     pipe = pipeline_class(profile.pipeline)(transformer=model, **parts)
     embeddings = torch.zeros(1, TOKENS, model.config.text_dim)
-    prompts = PromptMemo(lambda kind: lambda *_, **__: (embeddings, None), name, None)
+    prompts = PromptMemo(lambda kind: lambda *_, **__: (embeddings, None), name, "", None)
     options = DiffusersOptions(dtype=dtype)  # type: ignore[arg-type]
     return DiffusersBackbone((profile,), lambda _: pipe, Identity(name, b"", ""), options, prompts)
 

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from rfcodec.errors import MissingWeights
 
-SAMPLES = 16  # values taken of each tensor, evenly spread
+SAMPLES = 32  # values taken of each tensor, evenly spread
 DIGEST_BYTES = 8
 NOT_HASHED = ("text_encoder", "tokenizer", "scheduler", "feature_extractor", "image_processor", "safety", "vocoder")
+SETTINGS = ("latents_mean", "latents_std", "scaling_factor", "shift_factor", "boundary_ratio", "expand_timesteps")
 TORCH_TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -43,14 +44,32 @@ def weights_digest(tensors: Iterator[tuple[str, tuple[int, ...], bytes]]) -> byt
     return found.digest()
 
 
-def folder_tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
-    """The tensors of the components in a model folder, read from their safetensors files without loading them."""
-    files = sorted(path for path in folder.glob("*/*.safetensors") if is_hashed(path.parent.name))
-    if not files:
+def folder_tensors(folder: Path, text_parts: bool = False) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """The tensors of the components in a model folder, or of its text encoders, read from their files without loading them.
+
+    Copies in another precision beside the full one ("x.fp16.safetensors") are left out.
+    """
+    found = sorted(path for path in folder.glob("*/*.safetensors") if is_hashed(path.parent.name) is not text_parts)
+    files = [path for path in found if not (len(path.suffixes) > 1 and _full_copy(path).is_file())]
+    if not files and not text_parts:
         raise MissingWeights(f"{folder} has no safetensors weights in its component folders; save it with save_pretrained")
     for path in files:
         for name, shape, samples in _file_tensors(path):
             yield f"{path.parent.name}.{name}", shape, samples
+
+
+def _full_copy(path: Path) -> Path:
+    return path.with_name(path.name.partition(".")[0] + path.suffix)
+
+
+def settings_of(pipe: Any) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """The settings that change what the same tensors compute, as if they were tensors."""
+    owners = {"pipeline": pipe} | {name: part for name, part in pipe.components.items() if is_hashed(name)}
+    for owner, part in owners.items():
+        for name in SETTINGS:
+            value = getattr(getattr(part, "config", None), name, None)
+            if value:
+                yield f"{owner}.config.{name}", (), repr(value).encode()
 
 
 def module_tensors(components: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:

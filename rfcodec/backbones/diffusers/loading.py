@@ -5,20 +5,21 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
 from rfcodec.backbones.diffusers.calls import config_entry
-from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors, weights_digest
+from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors, settings_of, weights_digest
 from rfcodec.backbones.diffusers.library import bars_on_terminals, diffusers
 from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
 from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.prompts import PromptMemo, cache_folder, no_encoder
-from rfcodec.backbones.diffusers.sources import Source, find_source
+from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, MissingWeights
 from rfcodec.types import Identity
@@ -33,7 +34,7 @@ def open_pipeline(runtime: RuntimeConfig, options: Mapping[str, str], source: An
     """
     chosen = DiffusersOptions.read(options)
     if isinstance(source, diffusers.DiffusionPipeline):
-        return _backbone(source, _LivePipelines(source), f"live:{type(source).__name__}", chosen)
+        return _backbone(source, _LivePipelines(source), f"{LIVE}{type(source).__name__}", chosen)
     found = find_source(source)
     folder = found.folder()
     loaded = _LoadedPipelines(folder, found, runtime, chosen)
@@ -52,10 +53,11 @@ def _backbone(
     if takes:
         profiles = tuple(profile.only(takes) for profile in profiles)
     tensors = folder_tensors(folder) if folder else module_tensors(pipe.components)
-    weights = weights_digest(tensors)
+    weights = weights_digest(chain(tensors, settings_of(pipe)))
     versions = f"torch {torch.__version__} diffusers {diffusers.__version__}"
     profile = f"{pipe._execution_device.type} {options.profile_words()} {versions}"
-    prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", cache_folder() if folder else None)
+    text = weights_digest(folder_tensors(folder, text_parts=True)).hex() if folder else ""
+    prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text, cache_folder() if folder else None)
     return DiffusersBackbone(profiles, opened.pipeline, Identity(name, weights, profile), options, prompts)
 
 

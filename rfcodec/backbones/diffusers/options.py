@@ -20,7 +20,9 @@ class DiffusersOptions(BaseModel):
     driver: Literal["auto", "native", "pipeline"] = Field(
         default="auto", description="own velocity where there is one, or the pipeline through its scheduler"
     )
-    pipeline: str = Field(default="", max_length=200, description="class to load instead of the one that the model names")
+    pipeline: str = Field(
+        default="", max_length=100, pattern=r"^\w*$", description="class to load instead of the one that the model names"
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="precision of the model")
     vae_dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="precision of the VAE")
     vae_tiling: bool = Field(default=False, description="VAE in tiles: less memory, other digits")

@@ -11,12 +11,13 @@ from typing import Any, final
 import numpy as np
 import PIL.Image
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from rfcodec.errors import MissingWeights
 
+EMPTY = hashlib.blake2s(digest_size=8).hexdigest()  # digest of no text encoder at all
 NOTHING = "none"  # key of an embedding that is None
 PLACES = ("device", "dtype", "prompt_embeds", "negative_prompt_embeds")  # arguments that do not change what is computed
 logger = logging.getLogger(__name__)
@@ -38,8 +39,9 @@ class PromptMemo:
     Results are kept in memory and, for texts, in a file of `folder` named after the model, the class and the arguments.
     """
 
-    def __init__(self, open_encoder: Callable[[type], Encoder], model: str, folder: Path | None) -> None:
-        self._open, self._model, self._folder = open_encoder, model, folder
+    def __init__(self, open_encoder: Callable[[type], Encoder], model: str, text: str, folder: Path | None) -> None:
+        """`model` and `text` tell models and text encoders apart; a file of another text encoder is made anew."""
+        self._open, self._model, self._text, self._folder = open_encoder, model, text, folder
         self._known: dict[str, tuple[Tensor | None, ...]] = {}
 
     def standing_in(self, pipe: Any) -> Encoder:
@@ -59,8 +61,9 @@ class PromptMemo:
         key = hashlib.blake2s(repr((self._model, kind.__name__, facts)).encode(), digest_size=16).hexdigest()
         plain = not any(isinstance(value, PIL.Image.Image | Tensor) for value in bound.arguments.values())
         if key not in self._known:
-            self._known[key] = (self._read(key) if plain else None) or self._compute(kind, bound)
-            if plain:
+            kept = self._read(key) if plain else None
+            self._known[key] = kept or self._compute(kind, bound)
+            if plain and not kept:
                 self._write(key, self._known[key])
         return self._known[key]
 
@@ -78,14 +81,17 @@ class PromptMemo:
         if path is None or not path.is_file():
             return None
         try:
-            named = load_file(path)
+            with safe_open(path, framework="pt") as file:
+                named, text = {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("text")  # noqa: SIM118
         except (OSError, SafetensorError):
             return None  # a damaged file of the cache is as good as none
+        if self._text not in (EMPTY, text):
+            return None
         return tuple(None if name.endswith(NOTHING) else named[name] for name in sorted(named))
 
     def _write(self, key: str, items: tuple[Tensor | None, ...]) -> None:
         path = self._path(key)
-        if path is None or path.exists():
+        if path is None:
             return
         named = {
             f"{i:02d}" if item is not None else f"{i:02d}{NOTHING}": torch.zeros(1) if item is None else item.contiguous()
@@ -94,7 +100,7 @@ class PromptMemo:
         partial = path.with_suffix(f".{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(named, partial)
+            save_file(named, partial, metadata={"text": self._text})
             partial.replace(path)
         except OSError as error:
             partial.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rfcodec.errors import MissingWeights, UnknownPlugin
 
 MODEL_INDEX = "model_index.json"
+LIVE = "live:"  # before the class of a pipeline that has no name
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
@@ -83,6 +84,8 @@ def find_source(name: str) -> Source:
         return Source(name, checkpoints()[name])
     if (Path(name) / MODEL_INDEX).is_file() or (HUB_ID.fullmatch(name) and not Path(name).exists()):
         return Source(name)
+    if name.startswith(LIVE):
+        raise UnknownPlugin(f"the stream was made with a live {name.removeprefix(LIVE)}: hand one over as backbone=...")
     hint = f"the folder has no {MODEL_INDEX}" if Path(name).is_dir() else "it is no folder and no hub id"
     raise UnknownPlugin(
         f"there is no backbone {name!r}: {hint}. A backbone is a name that `rfcodec backbones` lists, such as "
