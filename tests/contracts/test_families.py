@@ -29,8 +29,12 @@ def test_our_frames_are_the_pipelines(name, known):
     assert (checks.decoding(name, known) or 0) <= 1
 
 
-@pytest.mark.parametrize("name", tiny_models.BUILDERS)
-def test_a_fresh_process_decodes_what_the_encoder_reconstructed(name, tmp_path):
-    equal = checks.round_trips(name, tmp_path)
+NAMES = list(tiny_models.BUILDERS)
+GROUPS = [NAMES[start::5] for start in range(5)]  # a process each, whose start costs more than its work
+
+
+@pytest.mark.parametrize("names", GROUPS, ids=lambda names: " ".join(names))
+def test_a_fresh_process_decodes_what_the_encoder_reconstructed(names, tmp_path):
+    equal = checks.round_trips(names, tmp_path)
+    assert {name for name, _ in equal} == set(names)
     assert equal == dict.fromkeys(equal, True)
-    assert equal

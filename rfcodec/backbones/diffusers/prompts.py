@@ -5,6 +5,7 @@ import inspect
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -85,7 +86,7 @@ class PromptMemo:
                 named, text = {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("text")  # noqa: SIM118
         except (OSError, SafetensorError):
             return None  # a damaged file of the cache is as good as none
-        if self._text not in (EMPTY, text):
+        if self._text not in ("", EMPTY, text):
             return None
         return tuple(None if name.endswith(NOTHING) else named[name] for name in sorted(named))
 
@@ -103,7 +104,8 @@ class PromptMemo:
             save_file(named, partial, metadata={"text": self._text})
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             logger.info("text embeddings are not kept: %s", error)
 
 
