@@ -137,30 +137,36 @@ def compare(path: Path, kept: list[Frames], source: Frames, runtime: RuntimeConf
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pieces = list(api.decode(path, runtime=runtime))
-    lost, start = [], 0
+    lost, near, start = [], [], 0
     for piece, shown in zip(pieces, kept, strict=True):
         target = source[start : start + len(shown)]
         lost.append(psnr(target, shown) - psnr(target, piece.frames))
+        near.append(psnr(shown, piece.frames))
         start += len(shown)
     whole, reconstruction = np.concatenate([piece.frames for piece in pieces]), np.concatenate(kept)
-    to_encoder = psnr(whole, reconstruction)
+    distances = (psnr(whole, reconstruction), near[0], near[-1])
+    to_encoder, first, last = (None if math.isinf(value) else value for value in distances)
     return {
         "lost_db": psnr(source, reconstruction) - psnr(source, whole),
         "lost_db_first_gop": lost[0],
         "lost_db_last_gop": lost[-1],
-        "psnr_to_encoder": None if math.isinf(to_encoder) else to_encoder,
+        "psnr_to_encoder": to_encoder,
+        "psnr_to_encoder_first_gop": first,
+        "psnr_to_encoder_last_gop": last,
         "digests_agree": sum(piece.digest_ok is True for piece in pieces),
         "gops": len(pieces),
     }
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """The table."""
-    table = Table("mode", "decoder", "PSNR lost, dB", "first GOP", "last GOP", "PSNR to the encoder", "digests")
+    """The table; None is infinite."""
+    table = Table("mode", "decoder", "PSNR lost, dB", "first, last GOP", "PSNR to the encoder", "first, last GOP", "digests")
     for row in rows:
-        lost = (f"{row[name]:.3f}" for name in ("lost_db", "lost_db_first_gop", "lost_db_last_gop"))
-        distance = "equal" if row["psnr_to_encoder"] is None else f"{row['psnr_to_encoder']:.1f}"
-        table.add_row(row["mode"], row["decoder"], *lost, distance, f"{row['digests_agree']} of {row['gops']}")
+        lost, first, last = (f"{row[name]:.3f}" for name in ("lost_db", "lost_db_first_gop", "lost_db_last_gop"))
+        near = [row[f"psnr_to_encoder{part}"] for part in ("", "_first_gop", "_last_gop")]
+        whole, begin, end = ("equal" if value is None else f"{value:.1f}" for value in near)
+        agree = f"{row['digests_agree']} of {row['gops']}"
+        table.add_row(row["mode"], row["decoder"], lost, f"{first}, {last}", whole, f"{begin}, {end}", agree)
     Console().print(table)
 
 

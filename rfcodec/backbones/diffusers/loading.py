@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from safetensors import SafetensorError
 
 from rfcodec.backbones.diffusers.calls import config_entry
 from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors, settings_of, weights_digest
@@ -168,5 +169,6 @@ def _load(kind: Any, folder: Path, options: DiffusersOptions, parts: Mapping[str
     try:
         with bars_on_terminals():
             return kind.from_pretrained(folder, local_files_only=True, **load_settings(folder, options, parts))
-    except (OSError, ValueError, KeyError) as error:
-        raise MissingWeights(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+        kind_of_error = MissingWeights if isinstance(error, OSError | SafetensorError) else BackboneError
+        raise kind_of_error(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error

@@ -1,5 +1,6 @@
 """Fitting a pipeline to a machine: precision, device, offload, VAE tiles, attention, quantisation, compilation."""
 
+import importlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,8 @@ MODELS = ("transformer", "transformer_2")
 QUANTIZERS = {
     "bnb-8bit": ("bitsandbytes", "BitsAndBytesConfig", {"load_in_8bit": True}),
     "bnb-4bit": ("bitsandbytes", "BitsAndBytesConfig", {"load_in_4bit": True}),
-    "int8": ("torchao", "TorchAoConfig", {"quant_type": "int8wo"}),
-    "float8": ("torchao", "TorchAoConfig", {"quant_type": "float8wo"}),
+    "int8": ("torchao", "TorchAoConfig", {"quant_type": "Int8WeightOnlyConfig"}),
+    "float8": ("torchao", "TorchAoConfig", {"quant_type": "Float8WeightOnlyConfig"}),
     "gguf": ("gguf", "GGUFQuantizationConfig", {}),
 }
 
@@ -103,6 +104,9 @@ def _quantizer(options: DiffusersOptions) -> Any:
         raise BackboneError(f"quantization {options.quantization} needs the package {package}: pip install {package}")
     if options.quantization == "bnb-4bit":
         settings = settings | {"bnb_4bit_compute_dtype": DTYPES[options.dtype]}
+    if package == "torchao":
+        kinds = importlib.import_module("torchao.quantization")
+        settings = {"quant_type": getattr(kinds, settings["quant_type"])()}
     if options.quantization == "gguf":
         settings = {"compute_dtype": DTYPES[options.dtype]}
     return getattr(diffusers, name)(**settings)

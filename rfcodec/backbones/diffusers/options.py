@@ -37,7 +37,9 @@ class DiffusersOptions(BaseModel):
     cache: Literal["none", "taylorseer", "magcache"] = Field(default="none", description="cache of the transformer")
     cache_interval: int = Field(default=3, ge=2, le=100, description="evaluations between full ones, of taylorseer")
     cache_warmup: int = Field(default=3, ge=1, le=500, description="full evaluations at the start")
-    mag_ratios: str = Field(default="", max_length=3000, description="of magcache, as `benchmarks/speed.py` calibrates them")
+    mag_ratios: str = Field(
+        default="", max_length=3000, description="of magcache: magnitude ratios of the model, separated by commas"
+    )
 
     @classmethod
     def read(cls, options: Mapping[str, str]) -> "DiffusersOptions":
