@@ -47,7 +47,7 @@ def run(backbone, prepared, grid=checks.GRID):
 def test_the_grid_is_ours_whatever_a_pipeline_asks_for(arguments):
     profile = built_in()[0]
     scheduler = TapScheduler()
-    scheduler.tap = Tap(checks.EulerStep(torch.zeros(1, 1, 1, 1)), profile, Layout(profile, (1, 1, 1, 1), 1))
+    scheduler.listen(Tap(checks.EulerStep(torch.zeros(1, 1, 1, 1)), profile, Layout(profile, (1, 1, 1, 1), 1)))
     scheduler.set_timesteps(**arguments)
     assert scheduler.sigmas.tolist() == torch.tensor(checks.GRID).tolist()
     # never rounded to whole numbers, which would tell the model another time than the step uses

@@ -121,7 +121,7 @@ def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -
     layout = Layout(profile, condition.shape, total)
     tap = Tap(step, profile, layout)
     scheduler = TapScheduler()
-    scheduler.tap = tap
+    scheduler.listen(tap)
     device = pipe._execution_device
     start = step.start(condition.shape).to(device)
     arguments = dict(condition.arguments)

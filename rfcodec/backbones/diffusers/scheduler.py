@@ -14,37 +14,6 @@ from rfcodec.protocols import Latents, Step
 TIMESTEPS = 1000.0
 
 
-@final
-class TapScheduler(diffusers.FlowMatchEulerDiscreteScheduler):
-    """Runs `tap` instead of a solver, on the tap's time grid whatever grid the pipeline asks for."""
-
-    tap: "Tap"
-
-    def set_timesteps(
-        self,
-        num_inference_steps: int | None = None,
-        device: Any = None,
-        sigmas: Any = None,
-        mu: float | None = None,
-        timesteps: Any = None,
-    ) -> None:
-        """Ours; the arguments stand here because pipelines look for their names."""
-        set_grid(self, self.tap.grid, self.tap.profile, device)
-
-    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
-        """The state after the step, in the pipeline's layout."""
-        return (self.tap(model_output, sample),)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        if not self.tap.profile.copies_scheduler:
-            raise BackboneError(
-                f"{self.tap.profile.pipeline} copies its scheduler, so that its steps cannot be ours: it cannot be driven"
-            )
-        copy = EulerOnGrid()
-        copy.grid, copy.profile = self.tap.grid, self.tap.profile
-        return copy
-
-
 class EulerOnGrid(diffusers.FlowMatchEulerDiscreteScheduler):
     """Plain Euler of diffusers on a given grid: for what rides along with the video, and for comparison."""
 
@@ -59,8 +28,32 @@ class EulerOnGrid(diffusers.FlowMatchEulerDiscreteScheduler):
         mu: float | None = None,
         timesteps: Any = None,
     ) -> None:
-        """The given grid."""
+        """The given grid, whatever is asked for; the arguments stand here because pipelines look for their names."""
         set_grid(self, self.grid, self.profile, device)
+
+
+@final
+class TapScheduler(EulerOnGrid):
+    """Runs a tap instead of Euler, on the tap's time grid."""
+
+    tap: "Tap"
+
+    def listen(self, tap: "Tap") -> None:
+        """Hands every step to the tap from now on."""
+        self.tap, self.grid, self.profile = tap, tap.grid, tap.profile
+
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
+        """The state after the step, in the pipeline's layout."""
+        return (self.tap(model_output, sample),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if not self.profile.copies_scheduler:
+            raise BackboneError(
+                f"{self.profile.pipeline} copies its scheduler, so that its steps cannot be ours: it cannot be driven"
+            )
+        copy = EulerOnGrid()
+        copy.grid, copy.profile = self.grid, self.profile
+        return copy
 
 
 def set_grid(scheduler: Any, grid: tuple[float, ...], profile: PipelineProfile, device: Any) -> None:
