@@ -43,7 +43,7 @@ class FirstLastToVideo:
         known = [read_reference(self._still, reader) for _ in range(span.references)]
         reader.expect_end()
         if span.num_frames == 1:
-            return {"text": self._prompt, "first": known[0]}
+            return {"text": self._prompt, "first": known[0], "last": known[0]}
         shared = previous.condition.last if previous else None
         first = known[0] if span.references == 2 else shared
         return {"text": self._prompt, "first": first, "last": known[-1]}

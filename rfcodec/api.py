@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import torch
 
 from rfcodec import registry
 from rfcodec.bitstream import fields
@@ -37,6 +38,7 @@ from rfcodec.errors import (
     InputError,
     InvalidField,
     TruncatedStream,
+    UnsupportedCondition,
     VideoReadError,
 )
 from rfcodec.presets import configure
@@ -263,12 +265,19 @@ def _attempt(
     try:
         decoded = next(decode_records(engine, [record], previous))
         piece = _shown(decoded, record)
-    except BitstreamError as error:
+    except (BitstreamError, UnsupportedCondition) as error:  # a model may not do without the frames that are gone
         warnings.warn(f"GOP {span.index} is lost ({error}): its frames repeat the one before", DamageWarning, stacklevel=4)
-        return None, None
+        return None, _conditioned(engine, record, span, previous) if isinstance(error, UnsupportedCondition) else None
     if not piece.intact:
         warnings.warn(f"GOP {span.index} is decoded from damaged or missing symbols", DamageWarning, stacklevel=4)
     return piece, decoded
+
+
+def _conditioned(engine: Engine, record: GopRecord, span: GopSpan, previous: DecodedGop | None) -> DecodedGop | None:
+    # without latents, but with the reference frames that the next GOP shares
+    if engine.conditioner.chained:
+        return None
+    return DecodedGop(engine, span, engine.condition(record.side_info, span, previous), torch.empty(0))
 
 
 def _frozen(engine: Engine, span: GopSpan, before: Frames | None) -> DecodedFrames:
