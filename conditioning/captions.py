@@ -71,8 +71,8 @@ class TransformersCaptioner:
         try:
             # the others do not tell a model that is not there from one that is not for this
             cached_file(self._name, "config.json")
-            processor = AutoProcessor.from_pretrained(self._name)
-            model: Any = AutoModelForImageTextToText.from_pretrained(self._name, dtype=dtype)
+            processor = AutoProcessor.from_pretrained(self._name, trust_remote_code=False)
+            model: Any = AutoModelForImageTextToText.from_pretrained(self._name, dtype=dtype, trust_remote_code=False)
             return processor, model.eval().to(self._device)
         except OSError as error:
             raise MissingWeights(self._where(error)) from error

@@ -112,6 +112,6 @@ def gop_units(header: GopHeader, side_info: bytes, packed: bytes, correction: by
 
 def open_decoder(header: SequenceHeader, runtime: RuntimeConfig) -> Engine:
     """The engine that a header asks for; raises BackboneMismatch on other weights."""
-    backbone = open_backbone(header.backbone, header.backbone_options, runtime)
+    backbone = open_backbone(header.backbone, header.backbone_options, runtime, trusted=False)
     check_identity(header, backbone.identity)
     return Engine(header, backbone, TrajectoryFrames)

@@ -1,6 +1,7 @@
 """The opened parts of one stream: what encoder and decoder share before and around the trajectory."""
 
 import hashlib
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
@@ -13,7 +14,7 @@ from rfcodec import registry
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
-from rfcodec.errors import BackboneMismatch, ConfigError, InvalidField, NumericProfileWarning
+from rfcodec.errors import BackboneMismatch, ConfigError, InvalidField, NumericProfileWarning, UnsupportedCondition
 from rfcodec.flow.time_grid import levels_to_grid, shifted_grid
 from rfcodec.protocols import (
     Backbone,
@@ -33,30 +34,35 @@ from rfcodec.types import Frames, GopSpan, Identity, NoiseAddress, VideoFormat
 PRETRAINED = "diffusers"  # the registered backbone that opens every name that is not registered
 
 
-def open_backbone(name: str, options: str, runtime: RuntimeConfig) -> Backbone:
+def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool = True) -> Backbone:
     """The backbone that a name stands for: a registered one or, if none is, a pretrained pipeline (id or folder).
 
     `options` are those of the stream, a `name=value` a line. What `runtime` says of weights and options goes before.
-    Raises UnknownPlugin, ConfigError, BackboneError.
+    `trusted` is False for a name that comes from a stream: nothing is then fetched but named checkpoints, and no code of
+    the model's own is imported. Raises UnknownPlugin, ConfigError, BackboneError.
     """
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     found = name if runtime.weights is None else runtime.weights
-    if isinstance(found, Backbone):
+    if isinstance(found, Backbone) and not isinstance(found, type):
         return found
+    found = os.fspath(found) if isinstance(found, os.PathLike) else found
     chosen = read_options(options) | {key: str(value) for key, value in runtime.overrides.items()}
-    if found in registry.names("backbones"):
+    if isinstance(found, str) and found in registry.names("backbones"):
         return registry.load("backbones", found)(runtime, chosen)
-    return registry.load("backbones", PRETRAINED)(runtime, chosen, found)
+    return registry.load("backbones", PRETRAINED)(runtime, chosen, found, trusted or runtime.weights is not None)
 
 
 def read_options(text: str) -> dict[str, str]:
     """The options in a header, a `name=value` a line."""
-    return {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
+    return {name: value for name, _, value in (line.partition("=") for line in text.split("\n") if line)}
 
 
 def write_options(options: Mapping[str, Any]) -> str:
-    """Inverse of `read_options`, sorted by name."""
+    """Inverse of `read_options`, sorted by name; raises ConfigError on what does not fit a line."""
+    for name, value in options.items():
+        if "\n" in f"{name}{value}" or "=" in name:
+            raise ConfigError(f"backbone_options.{name} is {value!r}: a name without '=' and a value of one line are legal")
     return "\n".join(f"{name}={options[name]}" for name in sorted(options))
 
 
@@ -182,6 +188,8 @@ class Engine:
     def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Condition:
         """What conditions the GOP, read from its bytes; reference frames at their true size."""
         known = self.conditioner.condition(side_info, span, previous)
+        if self.backbone.geometry.given and not known.get("first") and (span.overlap or span.references):
+            raise UnsupportedCondition(f"GOP {span.index} stands on a frame that is lost")
         width, height = self.backbone.geometry.padded_size(self.header.width, self.header.height)
         return Condition(self.backbone.geometry.padded_frames(span.num_frames), width, height, **known)
 

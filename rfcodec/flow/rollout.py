@@ -11,5 +11,6 @@ def rollout(velocity: Callable[[Tensor, float], Tensor], shape: Shape, step: Ste
     """Runs `step` from t = 1 to t = 0 over v = velocity(x, t); returns the final latents c f h w."""
     x = step.start(shape)
     for k, t in enumerate(step.time_grid[:-1]):
-        x = step(k, x, velocity(x, t))
+        v = velocity(x, t)
+        x = step(k, x.to(v.device), v)
     return x

@@ -61,7 +61,8 @@ class ChooseNoise:
     ) -> None:
         self.symbols: list[int] = []
         self._codebook, self._start, self._step_bits = codebook, start, step_bits
-        self._target, self._weights, self._watch = target, weights.reshape(1, -1, 1, 1), watch
+        self._target, self._watch = target, watch
+        self._weights = weights.reshape(1, -1, 1, 1).to(target.device)
         self._ahead = _Ahead(codebook, start, step_bits, search=True)
 
     def start(self, shape: Shape) -> Latents:

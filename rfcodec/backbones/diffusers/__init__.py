@@ -8,11 +8,13 @@ from rfcodec.errors import UnknownPlugin
 from rfcodec.protocols import Backbone
 
 
-def open_pretrained(runtime: RuntimeConfig, options: Mapping[str, str], source: Any = None) -> Backbone:
+def open_pretrained(
+    runtime: RuntimeConfig, options: Mapping[str, str], source: Any = None, trusted: bool = True
+) -> Backbone:
     """Any rectified-flow pipeline of diffusers: by name, hub id, folder, or live."""
     if source is None:
         raise UnknownPlugin("`diffusers` stands for all pretrained pipelines: name one, by id, hub id or folder")
     # here, because torch and diffusers take seconds to import
     from rfcodec.backbones.diffusers.loading import open_pipeline
 
-    return open_pipeline(runtime, options, source)
+    return open_pipeline(runtime, options, source, trusted)

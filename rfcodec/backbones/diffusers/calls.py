@@ -34,7 +34,8 @@ def call_arguments(profile: PipelineProfile, pipe: Any, condition: Condition, op
     if profile.guidance_needs and not config_entry(pipe, profile.guidance_needs):
         _require("guidance", options.guidance == 1, profile)
     if options.guidance_2 is not None:
-        _require("guidance_2", "guidance_scale_2" in legal, profile)
+        experts = config_entry(pipe, "boundary_ratio") and getattr(pipe, "transformer_2", None) is not None
+        _require("guidance_2", bool("guidance_scale_2" in legal and experts), profile)
         arguments["guidance_scale_2"] = options.guidance_2
     _require("frame_rate", options.frame_rate is None or profile.frame_rate > 0, profile)
     if profile.frame_rate:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import mmap
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rfcodec.errors import MissingWeights
 
 SAMPLES = 32  # values taken of each tensor, evenly spread
 DIGEST_BYTES = 8
+VARIANT = re.compile(r"\.(fp16|bf16|fp32|fp8|ema)(-\d+-of-\d+)?\.safetensors$|-\d+-of-\d+\.\w+\.safetensors$")
 NOT_HASHED = ("text_encoder", "tokenizer", "scheduler", "feature_extractor", "image_processor", "safety", "vocoder")
 SETTINGS = ("latents_mean", "latents_std", "scaling_factor", "shift_factor", "boundary_ratio", "expand_timesteps")
 TORCH_TYPES = {
@@ -44,22 +46,36 @@ def weights_digest(tensors: Iterator[tuple[str, tuple[int, ...], bytes]]) -> byt
     return found.digest()
 
 
-def folder_tensors(folder: Path, text_parts: bool = False) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
-    """The tensors of the components in a model folder, or of its text encoders, read from their files without loading them.
+def folder_tensors(folder: Path, parts: Sequence[str], empty: bool = False) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """The tensors of some components in a model folder, read from their safetensors files without loading them.
 
-    Copies in another precision beside the full one ("x.fp16.safetensors") are left out.
+    Copies in another precision beside the full ones ("x.fp16.safetensors") are left out. Raises MissingWeights for weights
+    in another format, and where nothing is found unless that may be.
     """
-    found = sorted(path for path in folder.glob("*/*.safetensors") if is_hashed(path.parent.name) is not text_parts)
-    files = [path for path in found if not (len(path.suffixes) > 1 and _full_copy(path).is_file())]
-    if not files and not text_parts:
+    found = False
+    for part in sorted(parts):
+        files = sorted((folder / part).glob("*.safetensors"))
+        if not files and any((folder / part).glob("*.bin")):
+            raise MissingWeights(f"{folder / part} holds weights as .bin; save the model with safe_serialization")
+        plain = [path for path in files if not VARIANT.search(path.name)]
+        for path in plain or files:
+            for name, shape, samples in _file_tensors(path):
+                found = True
+                yield f"{part}.{name}", shape, samples
+    if not (found or empty):
         raise MissingWeights(f"{folder} has no safetensors weights in its component folders; save it with save_pretrained")
-    for path in files:
-        for name, shape, samples in _file_tensors(path):
-            yield f"{path.parent.name}.{name}", shape, samples
 
 
-def _full_copy(path: Path) -> Path:
-    return path.with_name(path.name.partition(".")[0] + path.suffix)
+def gguf_tensors(path: str) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """A GGUF file as if it were one tensor: its size and pieces of its content."""
+    if path:
+        size = Path(path).stat().st_size
+        pieces = []
+        with Path(path).open("rb") as file:
+            for i in range(SAMPLES):
+                file.seek(i * size // SAMPLES)
+                pieces.append(file.read(4096))
+        yield "gguf", (size,), b"".join(pieces)
 
 
 def settings_of(pipe: Any) -> Iterator[tuple[str, tuple[int, ...], bytes]]:

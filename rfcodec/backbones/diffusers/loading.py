@@ -1,19 +1,29 @@
 """Opening pretrained pipelines: by name, hub id, folder or as they are, ready for the machine at hand."""
 
+import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from threading import RLock
 from typing import Any, final
 
 import torch
 from safetensors import SafetensorError
 
 from rfcodec.backbones.diffusers.calls import config_entry
-from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors, settings_of, weights_digest
+from rfcodec.backbones.diffusers.identity import (
+    folder_tensors,
+    gguf_tensors,
+    is_hashed,
+    module_tensors,
+    settings_of,
+    weights_digest,
+)
 from rfcodec.backbones.diffusers.library import bars_on_terminals, diffusers
 from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
@@ -22,44 +32,80 @@ from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.prompts import PromptMemo, cache_folder, no_encoder
 from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
 from rfcodec.config import RuntimeConfig
-from rfcodec.errors import BackboneError, MissingWeights
+from rfcodec.errors import BackboneError, ConfigError, MissingWeights
 from rfcodec.types import Identity
 
+LOADING = RLock()  # diffusers changes torch for the whole process while it loads
+AT_LOAD = ("pipeline", "dtype", "vae_dtype", "vae_tiling", "vae_slicing", "attention", "compile", "quantization", "gguf")
 TEXT_PARTS = ("text_encoder", "tokenizer", "image_processor", "feature_extractor", "processor", "scheduler", "guider")
 
 
-def open_pipeline(runtime: RuntimeConfig, options: Mapping[str, str], source: Any) -> DiffusersBackbone:
+def open_pipeline(
+    runtime: RuntimeConfig, options: Mapping[str, str], source: Any, trusted: bool = True
+) -> DiffusersBackbone:
     """The backbone of a named checkpoint, hub id, model folder or live pipeline.
 
-    Raises UnknownPlugin, MissingWeights, BackboneError for a pipeline of no known family, ConfigError for options.
+    A source that is not `trusted` was named by a stream: of the hub, named checkpoints alone are fetched, and a profile in
+    the folder is not read. Raises UnknownPlugin, MissingWeights, BackboneError for a pipeline of no known family or a folder
+    that is no model, ConfigError for options.
     """
     chosen = DiffusersOptions.read(options)
     if isinstance(source, diffusers.DiffusionPipeline):
-        return _backbone(source, _LivePipelines(source), f"{LIVE}{type(source).__name__}", chosen)
+        return _open_live(source, chosen)
+    if not isinstance(source, str):
+        raise ConfigError(f"a backbone is a name, a folder, a hub id, a pipeline or a Backbone, not {type(source).__name__}")
+    if not trusted and "hub" in chosen.attention:
+        raise ConfigError(f"the stream asks for the attention backend {chosen.attention}, which is fetched: --override it")
     found = find_source(source)
-    folder = found.folder()
-    loaded = _LoadedPipelines(folder, found, runtime, chosen)
-    return _backbone(loaded.pipe, loaded, found.name, chosen, folder, found.takes())
+    folder = found.folder(fetch=trusted or found.checkpoint is not None)
+    try:
+        with LOADING:
+            return _open_folder(folder, found, runtime, chosen, all_profiles(folder, trusted))
+    except (TypeError, AttributeError, KeyError, ValueError, struct.error) as error:
+        raise BackboneError(f"{folder} is no model that can be opened: {error!r}") from error
 
 
-def _backbone(
-    pipe: Any,
-    opened: "_LivePipelines | _LoadedPipelines",
-    name: str,
-    options: DiffusersOptions,
-    folder: Path | None = None,
-    takes: Sequence[str] = (),
+def _open_live(pipe: Any, options: DiffusersOptions) -> DiffusersBackbone:
+    fixed = [name for name in AT_LOAD if getattr(options, name) != type(options).model_fields[name].default]
+    if fixed:
+        raise ConfigError(f"backbone_options.{fixed[0]} is set at load; a live pipeline is as it is: leave it out")
+    precisions = {"dtype": pipe.transformer.dtype, "vae_dtype": pipe.vae.dtype}
+    actual = options.model_copy(update={name: str(dtype).removeprefix("torch.") for name, dtype in precisions.items()})
+    opened = _LivePipelines(pipe)
+    weights = weights_digest(chain(module_tensors(pipe.components), settings_of(pipe)))
+    profiles = family_of(pipe, all_profiles())
+    identity = Identity(f"{LIVE}{type(pipe).__name__}", weights, numeric_profile(pipe, actual, profiles))
+    return DiffusersBackbone(profiles, opened.pipeline, identity, options, PromptMemo(opened.encoder, "", "", None))
+
+
+def _open_folder(
+    folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions, known: tuple[PipelineProfile, ...]
 ) -> DiffusersBackbone:
-    profiles = family_of(pipe, all_profiles(folder))
-    if takes:
-        profiles = tuple(profile.only(takes) for profile in profiles)
-    tensors = folder_tensors(folder) if folder else module_tensors(pipe.components)
-    weights = weights_digest(chain(tensors, settings_of(pipe)))
-    versions = f"torch {torch.__version__} diffusers {diffusers.__version__}"
-    profile = f"{pipe._execution_device.type} {options.profile_words()} {versions}"
-    text = weights_digest(folder_tensors(folder, text_parts=True)).hex() if folder else ""
-    prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text, cache_folder() if folder else None)
-    return DiffusersBackbone(profiles, opened.pipeline, Identity(name, weights, profile), options, prompts)
+    parts = source.parts(folder)
+    opened = _LoadedPipelines(
+        folder, parts, full_name(options.pipeline or source.pipeline(folder), known), (runtime, options)
+    )
+    profiles = family_of(opened.pipe, known)
+    if source.takes():
+        profiles = tuple(profile.only(source.takes()) for profile in profiles)
+    tensors = chain(folder_tensors(folder, [name for name in parts if is_hashed(name)]), gguf_tensors(options.gguf))
+    weights = weights_digest(chain(tensors, settings_of(opened.pipe)))
+    text = weights_digest(folder_tensors(folder, [name for name in parts if name.startswith("text_encoder")], empty=True))
+    prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text.hex(), cache_folder())
+    identity = Identity(source.name, weights, numeric_profile(opened.pipe, options, profiles))
+    return DiffusersBackbone(profiles, opened.pipeline, identity, options, prompts)
+
+
+def numeric_profile(pipe: Any, options: DiffusersOptions, profiles: tuple[PipelineProfile, ...]) -> str:
+    """What of device, options, profiles and libraries decides the last digits, in words."""
+    device = pipe._execution_device
+    words = [device.type, options.profile_words()]
+    if device.type == "cuda":
+        precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else ""
+        words = [torch.cuda.get_device_name(device).replace(" ", "-"), *([precision] if precision else []), words[1]]
+    table = hashlib.blake2s("".join(profile.model_dump_json() for profile in profiles).encode(), digest_size=3)
+    words += [f"profile {table.hexdigest()}", f"torch {torch.__version__}", f"diffusers {diffusers.__version__}"]
+    return " ".join(words)
 
 
 def family_of(pipe: Any, profiles: tuple[PipelineProfile, ...]) -> tuple[PipelineProfile, ...]:
@@ -139,13 +185,14 @@ class _LivePipelines:
 class _LoadedPipelines:
     """Pipelines of a model folder. Text encoders are loaded when a text asks for them, and let go of after it."""
 
-    def __init__(self, folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions) -> None:
-        self._folder, self._runtime, self._options = folder, runtime, options
-        self._kind = pipeline_class(full_name(options.pipeline or source.pipeline(folder), all_profiles(folder)))
-        skipped = {name: None for name in source.parts(folder) if name.startswith("text_encoder")}
-        self.pipe = settle(_load(self._kind, folder, options, skipped), runtime, options)
+    def __init__(self, folder: Path, parts: list[str], kind: str, machine: tuple[RuntimeConfig, DiffusersOptions]) -> None:
+        self._folder, self._parts, (self._runtime, self._options) = folder, parts, machine
+        self._kind = pipeline_class(kind)
         self._siblings: dict[str, Any] = {}
-        self._parts = source.parts(folder)
+        self._kept: dict[type, Callable[..., Any]] = {}
+        text = [name for name in parts if name.startswith("text_encoder")]
+        require_parts(folder, [name for name in parts if name not in text])
+        self.pipe = settle(_load(self._kind, folder, self._options, dict.fromkeys(text)), self._runtime, self._options)
 
     def pipeline(self, profile: PipelineProfile) -> Any:
         """The pipeline of a profile over the same components."""
@@ -154,7 +201,20 @@ class _LoadedPipelines:
         return self._siblings[profile.id]
 
     def encoder(self, kind: type) -> Callable[..., Any]:
-        """encode_prompt of a class, over text encoders that live as long as the function does."""
+        """encode_prompt of a class, over text encoders that live as long as the function does.
+
+        One that looks at pictures is asked in every GOP, and kept.
+        """
+        if kind in self._kept:
+            return self._kept[kind]
+        require_parts(self._folder, self._parts)
+        with LOADING:
+            encode = self._load_encoder(kind)
+        if "image" in inspect.signature(kind.encode_prompt).parameters:  # type: ignore[attr-defined]
+            self._kept[kind] = encode
+        return encode
+
+    def _load_encoder(self, kind: type) -> Callable[..., Any]:
         shared = {name: getattr(self.pipe, name, None) for name in self._parts if not name.startswith(TEXT_PARTS)}
         pipe = _load(self._kind, self._folder, self._options, shared)
         encoders = [part for name, part in pipe.components.items() if name.startswith("text_encoder") and part]
@@ -165,10 +225,17 @@ class _LoadedPipelines:
         return partial(kind.encode_prompt, pipe)  # type: ignore[attr-defined]
 
 
+def require_parts(folder: Path, parts: list[str]) -> None:
+    """Raises MissingWeights if a component has no folder: diffusers would make up an empty one."""
+    missing = [name for name in parts if not (folder / name).is_dir()]
+    if missing:
+        raise MissingWeights(f"{folder} has no folder {missing[0]}, which its model_index.json names: fetch the model whole")
+
+
 def _load(kind: Any, folder: Path, options: DiffusersOptions, parts: Mapping[str, Any]) -> Any:
     try:
         with bars_on_terminals():
             return kind.from_pretrained(folder, local_files_only=True, **load_settings(folder, options, parts))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError) as error:
         kind_of_error = MissingWeights if isinstance(error, OSError | SafetensorError) else BackboneError
         raise kind_of_error(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rfcodec.errors import ConfigError
 
@@ -13,8 +13,8 @@ class DiffusersOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    guidance: float = Field(default=1.0, ge=0, le=100, description="guidance scale; 1: off, at half the cost")
-    guidance_2: float | None = Field(default=None, ge=0, le=100, description="that of the second expert")
+    guidance: float = Field(default=1.0, ge=1, le=100, description="guidance scale; 1: off, at half the cost")
+    guidance_2: float | None = Field(default=None, ge=1, le=100, description="that of the second expert")
     negative: str = Field(default="", max_length=1000, description="text that guidance leads away from")
     frame_rate: int | None = Field(default=None, ge=1, le=1000, description="frames per second the model is told")
     driver: Literal["auto", "native", "pipeline"] = Field(
@@ -40,6 +40,19 @@ class DiffusersOptions(BaseModel):
     mag_ratios: str = Field(
         default="", max_length=3000, description="of magcache: magnitude ratios of the model, separated by commas"
     )
+
+    @model_validator(mode="after")
+    def _each_has_an_effect(self) -> "DiffusersOptions":
+        needs = {
+            "guidance_2": self.guidance_2 is None or self.guidance > 1,
+            "negative": not self.negative or self.guidance > 1,
+            "gguf": not self.gguf or self.quantization == "gguf",
+            "mag_ratios": not self.mag_ratios or self.cache == "magcache",
+        }
+        idle = [name for name, served in needs.items() if not served]
+        if idle:
+            raise ValueError(f"{idle[0]} has no effect without guidance above 1, quantization=gguf or cache=magcache")
+        return self
 
     @classmethod
     def read(cls, options: Mapping[str, str]) -> "DiffusersOptions":

@@ -26,11 +26,12 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def mode_only(vae: Any) -> AbstractContextManager[None]:
-    """Within it, the posteriors of the VAE have one sample, their mode: several pipelines sample their known frames."""
+    """Within it, posteriors of the VAE have one sample, their mode, and pictures its precision: several pipelines differ."""
     encode = vae.encode
 
-    def encode_to_mode(*args: Any, **options: Any) -> Any:
-        output = encode(*args, **options)
+    def encode_to_mode(pixels: Any, *args: Any, **options: Any) -> Any:
+        # some pipelines hand over pictures in the precision of the text
+        output = encode(pixels.to(vae.dtype), *args, **options)
         posterior = output[0] if isinstance(output, tuple) else output.latent_dist
         posterior.sample = lambda *_, **__: posterior.mode()
         return output

@@ -75,7 +75,7 @@ class DiffusersBackbone:
         c, f, h, w = self.geometry.latent_shape(condition.num_frames, condition.width, condition.height)
         given = None
         if condition.first and self.geometry.given:
-            given = self._autoencoder.encode(condition.first.frame[None])[:, : self.geometry.given]
+            given = self.encode(condition.first.frame[None])[:, : self.geometry.given]
         shape = (c, f - (given.shape[1] if given is not None else 0), h, w)
         pipe = self._pipelines(profile)
         return PreparedCondition(
@@ -107,7 +107,7 @@ def failures_named(name: str, shape: tuple[int, ...]) -> Iterator[None]:
     """Within it, what torch raises becomes an error that says what was tried."""
     try:
         yield
-    except (RuntimeError, IndexError, torch.OutOfMemoryError) as error:
+    except (RuntimeError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise BackboneError(
             f"{name} failed on an array of {'x'.join(map(str, shape))}: {error}. Try smaller frames, a shorter GOP or "
             "--offload; `rfcodec backbones show` says what a model needs"

@@ -97,9 +97,9 @@ def built_in() -> tuple[PipelineProfile, ...]:
     return read_profiles((files("rfcodec.backbones.diffusers") / "families.toml").read_text())
 
 
-def all_profiles(folder: Path | None = None) -> tuple[PipelineProfile, ...]:
-    """Profiles that the model's own folder brings along, then those of other packages, then ours."""
-    own = folder / OWN_PROFILE if folder else None
+def all_profiles(folder: Path | None = None, trusted: bool = True) -> tuple[PipelineProfile, ...]:
+    """Profiles that the model's own folder brings along, if it is trusted, then those of other packages, then ours."""
+    own = folder / OWN_PROFILE if folder and trusted else None
     local = read_profiles(own.read_text(), built_in()) if own and own.is_file() else ()
     plugins = [profile for entry in entry_points(group="rfcodec.families") for profile in entry.load()]
     return (*local, *plugins, *built_in())

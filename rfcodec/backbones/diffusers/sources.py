@@ -50,13 +50,13 @@ class Source:
     name: str
     checkpoint: Checkpoint | None = None
 
-    def folder(self) -> Path:
-        """The model's folder; fetched through the hub's own cache if it is not one. Raises MissingWeights."""
+    def folder(self, fetch: bool = True) -> Path:
+        """The model's folder, or its place in the hub's cache, fetched if it may be. Raises MissingWeights."""
         local = Path(self.name)
         if self.checkpoint is None and (local / MODEL_INDEX).is_file():
             return local
         repository, _, revision = (self.checkpoint.hub if self.checkpoint else self.name).partition("@")
-        return _fetch(repository, revision or None)
+        return _fetch(repository, revision or None, fetch)
 
     def takes(self) -> tuple[str, ...]:
         """Known frames that a named checkpoint can be given, where they are fewer than those of its family."""
@@ -65,7 +65,10 @@ class Source:
     def index(self, folder: Path) -> dict[str, Any]:
         """model_index.json; raises MissingWeights."""
         try:
-            return json.loads((folder / MODEL_INDEX).read_text())
+            found = json.loads((folder / MODEL_INDEX).read_text())
+            if not (isinstance(found, dict) and re.fullmatch(r"\w+", str(found.get("_class_name")))):
+                raise ValueError("it names no pipeline class")
+            return found
         except (OSError, ValueError) as error:
             raise MissingWeights(f"{folder / MODEL_INDEX} cannot be read: {error}") from error
 
@@ -75,7 +78,7 @@ class Source:
 
     def parts(self, folder: Path) -> list[str]:
         """Names of the components that the model holds."""
-        return [name for name, value in self.index(folder).items() if isinstance(value, list) and value[0]]
+        return [name for name, value in self.index(folder).items() if isinstance(value, list) and value and value[0]]
 
 
 def find_source(name: str) -> Source:
@@ -93,14 +96,14 @@ def find_source(name: str) -> Source:
     )
 
 
-def _fetch(repository: str, revision: str | None) -> Path:
+def _fetch(repository: str, revision: str | None, fetch: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     # components alone: some repositories hold further checkpoints beside them
     patterns = [MODEL_INDEX, "rfcodec.toml", *(f"*/*.{kind}" for kind in ("json", "safetensors", "txt", "model", "jinja"))]
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=not fetch))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
         raise MissingWeights(
             f"the weights of {repository} are not on this machine and cannot be fetched ({type(error).__name__}): "
