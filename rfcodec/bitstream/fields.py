@@ -3,6 +3,7 @@
 A record is a frozen dataclass whose fields are made by the functions below; their order is the order in the stream.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from rfcodec.errors import InvalidField, TruncatedStream
 
 Record = TypeVar("Record")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # halves of characters, which UTF-8 has no bytes for
 
 
 class ByteReader:
@@ -137,8 +139,8 @@ def text(meaning: str, high: int, default: str | None = None) -> Any:
     kind = Kind(
         _write_text,
         lambda reader: _read_text(reader, high),
-        lambda v: isinstance(v, str) and len(v.encode()) <= high,
-        f"at most {high} bytes",
+        lambda v: isinstance(v, str) and len(v.encode(errors="replace")) <= high and not _SURROGATE.search(v),
+        f"at most {high} bytes of UTF-8",
         meaning,
     )
     return _field(kind, default)

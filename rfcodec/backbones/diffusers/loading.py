@@ -28,7 +28,7 @@ from rfcodec.backbones.diffusers.library import bars_on_terminals, diffusers
 from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
+from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles, built_in
 from rfcodec.backbones.diffusers.prompts import PromptMemo, cache_folder, no_encoder
 from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
 from rfcodec.config import RuntimeConfig
@@ -112,8 +112,8 @@ def family_of(pipe: Any, profiles: tuple[PipelineProfile, ...]) -> tuple[Pipelin
     """The profile of a pipeline, then those of its family that its components can serve too; raises BackboneError."""
     name = type(pipe).__name__
     known = [profile for profile in profiles if name == profile.pipeline.rpartition(":")[2] and _applies(profile, pipe)]
-    # the one that asks for most; of equals the first
-    first = max(known, key=lambda profile: len(profile.when), default=None)
+    # that of the model's folder or of another package before ours; the one that asks for most; of equals the first
+    first = max(known, key=lambda profile: (profile not in built_in(), len(profile.when)), default=None)
     if first is None:
         raise BackboneError(
             f"{type(pipe).__name__} is of no known family; known: {', '.join(sorted({p.pipeline for p in profiles}))}. "

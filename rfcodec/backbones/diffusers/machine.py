@@ -49,7 +49,7 @@ def settle(pipe: Any, runtime: RuntimeConfig, options: DiffusersOptions) -> Any:
     for model in models_of(pipe):
         _set_attention(model, options.attention)
         if options.compile:
-            model.compile_repeated_blocks()
+            _compile(model)
     if getattr(pipe.config, "boundary_ratio", None) and getattr(pipe, "transformer_2", None) is None:
         # some converted models of one expert name the time at which the other takes over
         pipe.register_to_config(boundary_ratio=None)
@@ -66,6 +66,13 @@ def settle(pipe: Any, runtime: RuntimeConfig, options: DiffusersOptions) -> Any:
 def models_of(pipe: Any) -> list[Any]:
     """The transformers of a pipeline."""
     return [model for model in (getattr(pipe, name, None) for name in MODELS) if model is not None]
+
+
+def _compile(model: Any) -> None:
+    try:
+        model.compile_repeated_blocks()
+    except (ValueError, RuntimeError, AttributeError) as error:
+        raise ConfigError(f"backbone_options.compile is set: {error}") from error
 
 
 def _align(pipe: Any) -> None:
