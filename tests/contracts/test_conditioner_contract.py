@@ -163,10 +163,10 @@ def check_references(mode, span, known, source, previous):
     else:
         # png is exact, and the shared boundary is the one that was sent
         np.testing.assert_array_equal(first.frame, source[0])
-        assert (last is None) == (span.num_frames == 1)
-        if last is not None:
-            np.testing.assert_array_equal(last.frame, source[-1])
-            assert last.rmse == 0
+        assert last is not None
+        assert (last is known["first"]) == (span.num_frames == 1)
+        np.testing.assert_array_equal(last.frame, source[-1])
+        assert last.rmse == 0
 
 
 @pytest.mark.parametrize("mode", ["i2v", "flf2v"])
