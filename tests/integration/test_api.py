@@ -161,8 +161,8 @@ def test_gops_are_independent(clip, tmp_path):
 
 
 def other_identity(monkeypatch, **changes):
-    def opened(name, options, runtime):
-        backbone = real(name, options, runtime)
+    def opened(*arguments, **more):
+        backbone = real(*arguments, **more)
         backbone.identity = replace(backbone.identity, **changes)
         return backbone
 
