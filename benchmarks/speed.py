@@ -21,8 +21,8 @@ from rich.table import Table
 from torch import Tensor
 
 from codebooks.trellis import TrellisCodebook
+from rfcodec.backbones.diffusers.families import pipeline_class
 from rfcodec.backbones.diffusers.library import diffusers
-from rfcodec.backbones.diffusers.loading import pipeline_class
 from rfcodec.backbones.diffusers.machine import DTYPES
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
@@ -93,7 +93,7 @@ def random_backbone(name: str, dtype: str, device: str) -> DiffusersBackbone:
     embeddings = torch.zeros(1, TOKENS, model.config.text_dim)
     prompts = PromptMemo(lambda kind: lambda *_, **__: (embeddings, None), name, "", None)
     options = DiffusersOptions(dtype=dtype)  # type: ignore[arg-type]
-    return DiffusersBackbone((profile,), lambda _: pipe, Identity(name, b"", ""), options, prompts)
+    return DiffusersBackbone((profile,), pipe, Identity(name, b"", ""), options, prompts)
 
 
 def measure(backbone: DiffusersBackbone, size: tuple[int, int, int], bpp: float, steps: int, device: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def encode(
         side_info = engine.conditioner.emit(frames, span, budget.references, previous)
         condition = engine.condition(side_info, span, previous)
         target = engine.backbone.encode(engine.pad(frames))
-        coded = target[:, engine.given(condition) :]
+        coded = target[:, engine.given(span, condition) :]
         profile = measure_profile(engine, engine.prepare(condition), coded, effort)
         facts = GopFacts(span, budget, side_info, tuple(coded.shape), profile)
         header = plan_gop(engine, facts, effort)
@@ -83,7 +83,7 @@ def decode(engine: Engine, records: Iterable[GopRecord], before: Decoded | None 
             raise InvalidField(f"GOP {record.header.index} of {len(spans)} does not exist")
         span = spans[record.header.index]
         condition = engine.condition(record.side_info, span, before)
-        gop_plan = engine.gop_plan(record.header, engine.coded_shape(condition))
+        gop_plan = engine.gop_plan(record.header, engine.coded_shape(span, condition))
         values = symbols.unpack(record.symbols, gop_plan.step_bits)
         if len(values) < len(gop_plan.step_bits) and record.intact:
             raise InvalidField(f"GOP {span.index} announces {record.header.symbol_bits} bits of symbols and has fewer")

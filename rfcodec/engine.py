@@ -167,16 +167,22 @@ class Engine:
         width, height = geometry.padded_size(self.header.width, self.header.height)
         return geometry.latent_shape(geometry.padded_frames(num_frames), width, height)
 
-    def given(self, condition: Condition) -> int:
-        """Leading latent frames that the first frame of the condition stands for, and that carry no bits."""
-        return self.backbone.geometry.given if condition.first else 0
+    def given(self, span: GopSpan, condition: Condition) -> int:
+        """Leading latent frames that the first frame of the condition stands for, and that carry no bits.
 
-    def coded_shape(self, condition: Condition) -> Shape:
-        """Shape c f h w of the latents that a GOP of this condition codes."""
+        Raises UnsupportedCondition where that frame is lost: the shape of what was coded is then another.
+        """
+        given = self.backbone.geometry.given
+        if given and not condition.first and (span.overlap or span.references):
+            raise UnsupportedCondition(f"GOP {span.index} stands on a frame that is lost")
+        return given if condition.first else 0
+
+    def coded_shape(self, span: GopSpan, condition: Condition) -> Shape:
+        """Shape c f h w of the latents that a GOP of this condition codes; raises UnsupportedCondition."""
         channels, frames, *size = self.backbone.geometry.latent_shape(
             condition.num_frames, condition.width, condition.height
         )
-        return channels, frames - self.given(condition), *size
+        return channels, frames - self.given(span, condition), *size
 
     def pad(self, frames: Frames) -> Frames:
         """Frames of legal count and size: the last frame, column and row repeated."""
@@ -188,8 +194,6 @@ class Engine:
     def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Condition:
         """What conditions the GOP, read from its bytes; reference frames at their true size."""
         known = self.conditioner.condition(side_info, span, previous)
-        if self.backbone.geometry.given and not known.get("first") and (span.overlap or span.references):
-            raise UnsupportedCondition(f"GOP {span.index} stands on a frame that is lost")
         width, height = self.backbone.geometry.padded_size(self.header.width, self.header.height)
         return Condition(self.backbone.geometry.padded_frames(span.num_frames), width, height, **known)
 

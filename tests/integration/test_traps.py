@@ -152,6 +152,13 @@ def test_a_pipeline_of_the_family_takes_what_the_loaded_one_cannot(name, live):
     assert torch.equal(run(backbone, prepared), run(expected, other))
 
 
+def test_a_loaded_pipeline_embeds_text_as_its_relative_does(live, tmp_path):
+    loaded = open_backbone(str(tiny_models.save("ltx-t2v", tmp_path / "model")), "driver=pipeline", RuntimeConfig())
+    expected, prepared = live("ltx-condition", "first+last")
+    found = loaded.condition(checks.condition_of(loaded, "first+last"))
+    assert torch.equal(run(loaded, found), run(expected, prepared))
+
+
 class ForcedPipeline(diffusers.WanPipeline):
     """Does what diffusion forcing does: a scheduler of its own for every frame."""
 

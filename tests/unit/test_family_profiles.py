@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rfcodec.backbones.diffusers.calls import FRAME_ARGUMENTS, fixed_noise
+from rfcodec.backbones.diffusers.families import family_of, pipeline_class
 from rfcodec.backbones.diffusers.layout import Layout
-from rfcodec.backbones.diffusers.loading import family_of, pipeline_class
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles, built_in, known_frames, read_profiles
 from rfcodec.backbones.diffusers.sources import find_source

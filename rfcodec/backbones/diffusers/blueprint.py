@@ -10,15 +10,14 @@ import torch
 import transformers
 from torch import nn
 
+from rfcodec.backbones.diffusers.families import family_of
 from rfcodec.backbones.diffusers.library import diffusers
-from rfcodec.backbones.diffusers.loading import family_of
+from rfcodec.backbones.diffusers.machine import MODELS
 from rfcodec.backbones.diffusers.pipeline import family_geometry
 from rfcodec.backbones.diffusers.profiles import Known, PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.sources import MODEL_INDEX, Checkpoint, checkpoints, find_source
 from rfcodec.errors import MissingWeights
 from rfcodec.types import Geometry
-
-TRANSFORMERS = ("transformer", "transformer_2")
 
 
 @final
@@ -102,8 +101,8 @@ def _of_folder(folder: Path) -> Blueprint:
     profiles = family_of(pipe, all_profiles(folder))
     counts = {name: parameters(part) for name, part in parts.items()}
     text = sum(count for name, count in counts.items() if name.startswith("text_encoder"))
-    others = sum(counts.values()) - text - sum(counts.get(name, 0) for name in (*TRANSFORMERS, "vae"))
-    experts = sum(name in parts for name in TRANSFORMERS)
+    others = sum(counts.values()) - text - sum(counts.get(name, 0) for name in (*MODELS, "vae"))
+    experts = sum(name in parts for name in MODELS)
     return Blueprint(profiles, _takes(profiles), parts["transformer"], parts["vae"], experts, text, others)
 
 

@@ -24,9 +24,9 @@ class Layout:
 
     def take(self, state: Tensor) -> Latents:
         """The coded part of a state."""
-        c, f, h, w = self.shape
+        c, f, _, _ = self.shape
         if state.ndim == 3:
-            return state[0, self._tokens(state)].reshape(f, h, w, c).permute(3, 0, 1, 2)
+            return unpack(state[0, self._tokens(state)], self.shape)
         if self.profile.layout == "channels_last":
             return state[0, -f:, :, :, :c].permute(3, 0, 1, 2)
         return state[0, :c, -f:]
@@ -36,7 +36,7 @@ class Layout:
         c, f, _, _ = self.shape
         state = state.clone()
         if state.ndim == 3:
-            state[0, self._tokens(state)] = latents.permute(1, 2, 3, 0).reshape(-1, c).to(state.dtype)
+            state[0, self._tokens(state)] = pack(latents).to(state.dtype)
         elif self.profile.layout == "channels_last":
             state[0, -f:, :, :, :c] = latents.permute(1, 2, 3, 0).to(state.dtype)
         else:
@@ -47,3 +47,14 @@ class Layout:
         _, f, h, w = self.shape
         stop = state.shape[1] if self.profile.extra == "before" else min(self.total * h * w, state.shape[1])
         return slice(stop - f * h * w, stop)
+
+
+def pack(latents: Latents) -> Tensor:
+    """Latents c f h w to tokens (f h w) c."""
+    return latents.permute(1, 2, 3, 0).reshape(-1, latents.shape[0])
+
+
+def unpack(tokens: Tensor, shape: tuple[int, ...]) -> Latents:
+    """Inverse of `pack`."""
+    c, f, h, w = shape
+    return tokens.reshape(f, h, w, c).permute(3, 0, 1, 2)

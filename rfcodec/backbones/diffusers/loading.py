@@ -1,11 +1,9 @@
 """Opening pretrained pipelines: by name, hub id, folder or as they are, ready for the machine at hand."""
 
 import hashlib
-import importlib
 import inspect
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, final
 import torch
 from safetensors import SafetensorError
 
-from rfcodec.backbones.diffusers.calls import config_entry
+from rfcodec.backbones.diffusers.families import family_of, full_name, pipeline_class, sibling
 from rfcodec.backbones.diffusers.identity import (
     folder_tensors,
     gguf_tensors,
@@ -28,7 +26,7 @@ from rfcodec.backbones.diffusers.library import bars_on_terminals, diffusers
 from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles, built_in
+from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.prompts import PromptMemo, cache_folder, no_encoder
 from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
 from rfcodec.config import RuntimeConfig
@@ -71,18 +69,17 @@ def _open_live(pipe: Any, options: DiffusersOptions) -> DiffusersBackbone:
         raise ConfigError(f"backbone_options.{fixed[0]} is set at load; a live pipeline is as it is: leave it out")
     precisions = {"dtype": pipe.transformer.dtype, "vae_dtype": pipe.vae.dtype}
     actual = options.model_copy(update={name: str(dtype).removeprefix("torch.") for name, dtype in precisions.items()})
-    opened = _LivePipelines(pipe)
     weights = weights_digest(chain(module_tensors(pipe.components), settings_of(pipe)))
     profiles = family_of(pipe, all_profiles())
     identity = Identity(f"{LIVE}{type(pipe).__name__}", weights, numeric_profile(pipe, actual, profiles))
-    return DiffusersBackbone(profiles, opened.pipeline, identity, options, PromptMemo(opened.encoder, "", "", None))
+    return DiffusersBackbone(profiles, pipe, identity, options, PromptMemo(_live_encoder(pipe), "", "", None))
 
 
 def _open_folder(
     folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions, known: tuple[PipelineProfile, ...]
 ) -> DiffusersBackbone:
     parts = source.parts(folder)
-    opened = _LoadedPipelines(
+    opened = _LoadedPipeline(
         folder, parts, full_name(options.pipeline or source.pipeline(folder), known), (runtime, options)
     )
     profiles = family_of(opened.pipe, known)
@@ -93,7 +90,7 @@ def _open_folder(
     text = weights_digest(folder_tensors(folder, [name for name in parts if name.startswith("text_encoder")], empty=True))
     prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text.hex(), cache_folder())
     identity = Identity(source.name, weights, numeric_profile(opened.pipe, options, profiles))
-    return DiffusersBackbone(profiles, opened.pipeline, identity, options, prompts)
+    return DiffusersBackbone(profiles, opened.pipe, identity, options, prompts)
 
 
 def numeric_profile(pipe: Any, options: DiffusersOptions, profiles: tuple[PipelineProfile, ...]) -> str:
@@ -108,97 +105,29 @@ def numeric_profile(pipe: Any, options: DiffusersOptions, profiles: tuple[Pipeli
     return " ".join(words)
 
 
-def family_of(pipe: Any, profiles: tuple[PipelineProfile, ...]) -> tuple[PipelineProfile, ...]:
-    """The profile of a pipeline, then those of its family that its components can serve too; raises BackboneError."""
-    name = type(pipe).__name__
-    known = [profile for profile in profiles if name == profile.pipeline.rpartition(":")[2] and _applies(profile, pipe)]
-    # that of the model's folder or of another package before ours; the one that asks for most; of equals the first
-    first = max(known, key=lambda profile: (profile not in built_in(), len(profile.when)), default=None)
-    if first is None:
-        raise BackboneError(
-            f"{type(pipe).__name__} is of no known family; known: {', '.join(sorted({p.pipeline for p in profiles}))}. "
-            "docs/backbones.md says how a family is added"
-        )
-    rest = [p for p in profiles if p.family == first.family and p.id != first.id and _applies(p, pipe)]
-    return (first, *rest)
+def _live_encoder(pipe: Any) -> Callable[[type], Callable[..., Any]]:
+    """encode_prompt of a class, over the components at hand."""
 
+    def encoder(kind: Any) -> Callable[..., Any]:
+        if getattr(pipe, "text_encoder", None) is None:
+            return no_encoder(type(pipe).__name__)(kind)
+        # of the class, since that of the pipeline may be replaced at this moment
+        return partial(kind.encode_prompt, sibling(pipe, kind))
 
-def _applies(profile: PipelineProfile, pipe: Any) -> bool:
-    for entry in profile.when:
-        path, _, wanted = entry.partition("=")
-        value = config_entry(pipe, path)
-        if not (str(value) == wanted if wanted else bool(value)):
-            return False
-    return True
-
-
-def full_name(name: str, profiles: tuple[PipelineProfile, ...]) -> str:
-    """The name of a class with its module, where a profile says it."""
-    return next((p.pipeline for p in profiles if p.pipeline.rpartition(":")[2] == name), name)
-
-
-def pipeline_class(name: str) -> Any:
-    """The class of a profile: of diffusers, or package.module:Class."""
-    module, colon, attribute = name.rpartition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute) if colon else getattr(diffusers, name)
-    except (ImportError, AttributeError) as error:
-        raise BackboneError(f"the pipeline {name} cannot be imported: {error}; install or upgrade its package") from error
-
-
-def sibling(pipe: Any, profile: PipelineProfile) -> Any:
-    """The same components as another pipeline of the family."""
-    kind = pipeline_class(profile.pipeline)
-    if type(pipe) is kind:
-        return pipe
-    wanted = inspect.signature(kind.__init__).parameters
-    parts = {name: part for name, part in pipe.components.items() if name in wanted}
-    settings = {name: value for name, value in pipe.config.items() if name in wanted and name not in parts}
-    missing = {name: None for name, item in wanted.items() if name != "self" and item.default is item.empty}
-    return kind(**(missing | parts | {k: v for k, v in settings.items() if not isinstance(v, tuple | list)}))
+    return encoder
 
 
 @final
-@dataclass
-class _LivePipelines:
-    """Pipelines over components that somebody else has loaded."""
-
-    pipe: Any
-    _siblings: dict[str, Any] = field(default_factory=dict)
-
-    def pipeline(self, profile: PipelineProfile) -> Any:
-        """The pipeline of a profile over the same components."""
-        if profile.id not in self._siblings:
-            self._siblings[profile.id] = sibling(self.pipe, profile)
-        return self._siblings[profile.id]
-
-    def encoder(self, kind: type) -> Callable[..., Any]:
-        """encode_prompt of a class, over the components at hand."""
-        if getattr(self.pipe, "text_encoder", None) is None:
-            return no_encoder(type(self.pipe).__name__)(kind)
-        # not through the instance, whose own encode_prompt may be replaced at this moment
-        holder = next((pipe for pipe in self._siblings.values() if type(pipe) is kind), self.pipe)
-        return partial(kind.encode_prompt, holder)  # type: ignore[attr-defined]
-
-
-@final
-class _LoadedPipelines:
-    """Pipelines of a model folder. Text encoders are loaded when a text asks for them, and let go of after it."""
+class _LoadedPipeline:
+    """The pipeline of a model folder. Text encoders are loaded when a text asks for them, and let go of after it."""
 
     def __init__(self, folder: Path, parts: list[str], kind: str, machine: tuple[RuntimeConfig, DiffusersOptions]) -> None:
         self._folder, self._parts, (self._runtime, self._options) = folder, parts, machine
         self._kind = pipeline_class(kind)
-        self._siblings: dict[str, Any] = {}
         self._kept: dict[type, Callable[..., Any]] = {}
         text = [name for name in parts if name.startswith("text_encoder")]
         require_parts(folder, [name for name in parts if name not in text])
         self.pipe = settle(_load(self._kind, folder, self._options, dict.fromkeys(text)), self._runtime, self._options)
-
-    def pipeline(self, profile: PipelineProfile) -> Any:
-        """The pipeline of a profile over the same components."""
-        if profile.id not in self._siblings:
-            self._siblings[profile.id] = sibling(self.pipe, profile)
-        return self._siblings[profile.id]
 
     def encoder(self, kind: type) -> Callable[..., Any]:
         """encode_prompt of a class, over text encoders that live as long as the function does.
@@ -222,7 +151,7 @@ class _LoadedPipelines:
             return no_encoder(str(self._folder))(kind)
         for encoder in encoders:
             encoder.to(self._runtime.device)
-        return partial(kind.encode_prompt, pipe)  # type: ignore[attr-defined]
+        return partial(kind.encode_prompt, sibling(pipe, kind))  # type: ignore[attr-defined]
 
 
 def require_parts(folder: Path, parts: list[str]) -> None:

@@ -3,7 +3,6 @@
 The state is a row of tokens. Known frames are clean tokens with time 0: the first one in its place, others in front.
 """
 
-from collections.abc import Callable
 from typing import Any, final
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from rfcodec.backbones.diffusers.autoencoder import Autoencoder
 from rfcodec.backbones.diffusers.guidance import embed_text, timestep
+from rfcodec.backbones.diffusers.layout import pack, unpack
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
 from rfcodec.protocols import Latents
@@ -74,22 +74,6 @@ class LtxVelocity:
         places = torch.cat([*grids, coordinates(state, 0, self._factors)], dim=1).to(self._device)
         places[0] = places[0] * (1.0 / self._rate)
         return {"video_coords": places[None].expand(self._texts.shape[0], -1, -1)}
-
-
-def velocity(prepared: PreparedCondition, options: DiffusersOptions) -> Callable[[Latents, float], Latents]:
-    """The velocity under a condition."""
-    return LtxVelocity(prepared, options)
-
-
-def pack(latents: Latents) -> Tensor:
-    """Latents c f h w to tokens (f h w) c."""
-    return latents.permute(1, 2, 3, 0).reshape(-1, latents.shape[0])
-
-
-def unpack(tokens: Tensor, shape: tuple[int, ...]) -> Latents:
-    """Inverse of `pack`."""
-    c, f, h, w = shape
-    return tokens.reshape(f, h, w, c).permute(3, 0, 1, 2)
 
 
 def coordinates(latents: Latents, index: int, factors: tuple[int, int]) -> Tensor:

@@ -8,18 +8,20 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from rfcodec.backbones.diffusers import ltx, wan
 from rfcodec.backbones.diffusers.autoencoder import Autoencoder
 from rfcodec.backbones.diffusers.caches import cached
 from rfcodec.backbones.diffusers.calls import call_arguments, config_entry
+from rfcodec.backbones.diffusers.families import pipeline_class, sibling
 from rfcodec.backbones.diffusers.layout import Layout
 from rfcodec.backbones.diffusers.library import quiet
+from rfcodec.backbones.diffusers.ltx import LtxVelocity
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.patches import mode_only, replaced, starting_from, unchanging
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
 from rfcodec.backbones.diffusers.profiles import PipelineProfile, known_frames
 from rfcodec.backbones.diffusers.prompts import PromptMemo
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
+from rfcodec.backbones.diffusers.wan import WanVelocity
 from rfcodec.errors import BackboneError, UnsupportedCondition
 from rfcodec.flow.reuse import reuse_clean
 from rfcodec.flow.rollout import rollout
@@ -38,17 +40,17 @@ class DiffusersBackbone:
     def __init__(
         self,
         profiles: tuple[PipelineProfile, ...],
-        pipelines: "Callable[[PipelineProfile], Any]",
+        pipe: Any,
         identity: Identity,
         options: DiffusersOptions,
         prompts: PromptMemo,
     ) -> None:
-        """`profiles` are those of one family, that of the loaded pipeline first; `pipelines` gives the pipeline of each."""
-        pipe = pipelines(profiles[0])
+        """`profiles` are those of one family, that of the pipeline first."""
         self.identity = identity
         self.tail_end = TAIL_END
         self.options = options
-        self._profiles, self._pipelines, self._prompts = profiles, pipelines, prompts
+        self._profiles, self._prompts = profiles, prompts
+        self._pipelines = {profiles[0].id: pipe}
         self._autoencoder = Autoencoder(pipe.vae, profiles[0])
         self.geometry = family_geometry(profiles, int(config_entry(pipe, profiles[0].channels)))
 
@@ -77,7 +79,10 @@ class DiffusersBackbone:
         if condition.first and self.geometry.given:
             given = self.encode(condition.first.frame[None])[:, : self.geometry.given]
         shape = (c, f - (given.shape[1] if given is not None else 0), h, w)
-        pipe = self._pipelines(profile)
+        if profile.id not in self._pipelines:
+            loaded = self._pipelines[self._profiles[0].id]
+            self._pipelines[profile.id] = sibling(loaded, pipeline_class(profile.pipeline))
+        pipe = self._pipelines[profile.id]
         return PreparedCondition(
             condition, profile, pipe, call_arguments(profile, pipe, condition, self.options), shape, given
         )
@@ -98,8 +103,7 @@ class DiffusersBackbone:
         return latents if condition.given is None else torch.cat([condition.given.to(latents.device), latents], dim=1)
 
     def _native(self, condition: PreparedCondition) -> Velocity:
-        velocity = {"wan": wan.velocity, "ltx": ltx.velocity}[condition.profile.native]
-        return velocity(condition, self.options)
+        return {"wan": WanVelocity, "ltx": LtxVelocity}[condition.profile.native](condition, self.options)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Known frames enter as channels beside the state (36-channel models), as clean latents in it (TI2V), or as control (VACE).
 """
 
-from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rfcodec.backbones.diffusers.autoencoder import Autoencoder
+from rfcodec.backbones.diffusers.calls import config_entry
 from rfcodec.backbones.diffusers.guidance import embed_text, guided, timestep
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
@@ -31,7 +31,7 @@ class WanVelocity:
         self._texts = (positive.to(dtype), None if negative is None else negative.to(dtype))
         self._known = known_channels(prepared)
         self._more: dict[str, Any] = {}
-        if _config(pipe, "image_dim"):
+        if config_entry(pipe, "transformer.image_dim"):
             pictures = [prepared.arguments[name] for name in ("image", "last_image") if name in prepared.arguments]
             self._more["encoder_hidden_states_image"] = pipe.encode_image(pictures, self._device).to(pipe.transformer.dtype)
             if len(pictures) == 1:
@@ -70,11 +70,6 @@ class WanVelocity:
         if self._given is not None:
             frames[:, : self._given.shape[1]] = 0
         return (frames[0, :, ::2, ::2] * time).flatten()[None]
-
-
-def velocity(prepared: PreparedCondition, options: DiffusersOptions) -> Callable[[Latents, float], Latents]:
-    """The velocity under a condition."""
-    return WanVelocity(prepared, options)
 
 
 def known_channels(prepared: PreparedCondition) -> Latents | None:
@@ -119,7 +114,3 @@ def pixels(frame: Any) -> Tensor:
 def encode_pixels(prepared: PreparedCondition, video: Tensor) -> Latents:
     """Normalised mode of the VAE for pixels b 3 t y x."""
     return Autoencoder(prepared.pipeline.vae, prepared.profile).encode_pixels(video)
-
-
-def _config(pipe: Any, name: str) -> Any:
-    return getattr(pipe.transformer.config, name, None)
