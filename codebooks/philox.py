@@ -26,6 +26,7 @@ class Domain(IntEnum):
     NOISE = 0
     PERMUTATION = 1
     SIGNS = 2
+    ARRIVALS = 3
 
 
 @lru_cache(maxsize=1)
@@ -41,17 +42,19 @@ def normal_table() -> Float32[np.ndarray, "65536"]:
     return (table / np.float32(RESOLUTION)).astype(np.float32)
 
 
-def words(address: NoiseAddress, count: int, domain: Domain = Domain.NOISE) -> UInt64[np.ndarray, "count"]:
-    """The first `count` 64-bit words at an address."""
-    counter = np.array([0, address.block, address.step, address.gop], np.uint64)
+def words(address: NoiseAddress, count: int, domain: Domain = Domain.NOISE, start: int = 0) -> UInt64[np.ndarray, "count"]:
+    """The words start to start + count - 1 of the 64-bit words at an address."""
+    group, skipped = divmod(start, 4)
+    counter = np.array([group, address.block, address.step, address.gop], np.uint64)
     generator = np.random.Philox(key=np.array([address.seed, domain], np.uint64), counter=counter)
-    return generator.random_raw(count)
+    return generator.random_raw(skipped + count)[skipped:]
 
 
-def normals(address: NoiseAddress, count: int) -> Float32[np.ndarray, "count"]:
-    """The first `count` standard normals at an address."""
-    numbers = words(address, -(-count // 4)).astype("<u8", copy=False).view("<u2")[:count]
-    return normal_table().take(numbers)
+def normals(address: NoiseAddress, count: int, start: int = 0) -> Float32[np.ndarray, "count"]:
+    """The standard normals start to start + count - 1 at an address."""
+    first, skipped = divmod(start, 4)
+    drawn = words(address, -(-(skipped + count) // 4), start=first).astype("<u8", copy=False).view("<u2")
+    return normal_table().take(drawn[skipped : skipped + count])
 
 
 @lru_cache(maxsize=4)
@@ -68,8 +71,13 @@ def inverse_permutation(seed: int, count: int) -> Int64[np.ndarray, "count"]:
     return inverse
 
 
+def signs_at(address: NoiseAddress, count: int) -> Float32[np.ndarray, "count"]:
+    """Signs +1 or -1 at an address: the bits of its words, lowest first, a set bit negative."""
+    octets = words(address, -(-count // 64), Domain.SIGNS).astype("<u8", copy=False).view(np.uint8)
+    return 1 - 2 * np.unpackbits(octets, count=count, bitorder="little").astype(np.float32)
+
+
 @lru_cache(maxsize=4)
 def signs(seed: int, count: int) -> Float32[np.ndarray, "count"]:
-    """Signs +1 or -1: the bits of the words, lowest first, a set bit negative."""
-    octets = words(NoiseAddress(seed, 0, 0), -(-count // 64), Domain.SIGNS).astype("<u8", copy=False).view(np.uint8)
-    return 1 - 2 * np.unpackbits(octets, count=count, bitorder="little").astype(np.float32)
+    """The signs of a stream, at (seed, 0, 0)."""
+    return signs_at(NoiseAddress(seed, 0, 0), count)

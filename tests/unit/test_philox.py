@@ -1,5 +1,6 @@
 import hashlib
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codebooks import philox
-from codebooks.philox import Domain, inverse_permutation, normal_table, normals, permutation, signs, words
+from codebooks.philox import Domain, inverse_permutation, normal_table, normals, permutation, signs, signs_at, words
 from rfcodec.errors import RfcodecError
 from rfcodec.types import NoiseAddress
 
@@ -74,6 +75,21 @@ def test_a_longer_draw_begins_with_the_shorter_one():
     address = NoiseAddress(7, 1, 2, 3)
     np.testing.assert_array_equal(words(address, 1000)[:13], words(address, 13))
     np.testing.assert_array_equal(normals(address, 4001)[:13], normals(address, 13))
+
+
+@steady
+@given(st.integers(0, 500), st.integers(0, 300), st.sampled_from(ADDRESSES))
+def test_a_piece_is_that_of_the_whole(start, count, address):
+    for domain in Domain:
+        np.testing.assert_array_equal(words(address, count, domain, start), words(address, start + count, domain)[start:])
+    np.testing.assert_array_equal(normals(address, count, start), normals(address, start + count)[start:])
+
+
+def test_pieces_far_away_are_found_without_what_is_before():
+    address, start = NoiseAddress(7, 1, 2, 3), 2**40 + 2
+    key = address.seed, int(Domain.NOISE)
+    expected = philox4x64((start // 4 + 1, 3, 2, 1), key)[2:] + philox4x64((start // 4 + 2, 3, 2, 1), key)[:1]
+    assert words(address, 3, start=start).tolist() == expected
 
 
 def test_each_word_gives_four_numbers_lowest_first():
@@ -170,6 +186,13 @@ def test_signs_are_the_bits_of_their_words(seed, count):
     found = signs(seed, count)
     assert found.dtype == np.float32
     assert found.tolist() == expected
+
+
+def test_signs_at_an_address_are_its_own():
+    addresses = [NoiseAddress(42, 0, 0), NoiseAddress(42, 0, 1), NoiseAddress(42, 1, 0), NoiseAddress(43, 0, 0)]
+    drawn = [signs_at(address, 100_000).astype(np.float64) for address in addresses]
+    np.testing.assert_array_equal(drawn[0], signs(42, 100_000))
+    assert all(abs((one * two).mean()) < 5 / math.sqrt(100_000) for one, two in combinations(drawn, 2))
 
 
 def test_signs_are_even():

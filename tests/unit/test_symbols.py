@@ -1,4 +1,5 @@
 import random
+import time
 from itertools import combinations
 from math import ceil, comb, log2
 
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rfcodec.bitstream import symbols
 from rfcodec.bitstream.symbols import pack, rank_subset, subset_bits, unpack, unrank_subset
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -77,7 +79,44 @@ def test_large_subsets_come_back(data, universe):
     assert unrank_subset(rank, universe, size) == members
 
 
-@pytest.mark.parametrize(("universe", "size"), [(16384, 64), (4096, 2048), (1 << 20, 80)])
+@steady
+@given(st.data(), st.integers(1, 1 << 21))
+def test_sparse_subsets_of_large_universes_come_back(data, universe):
+    members = sorted(data.draw(st.sets(st.integers(0, universe - 1), max_size=40)))
+    rank = rank_subset(members)
+    assert rank == sum(comb(member, i + 1) for i, member in enumerate(members))
+    assert unrank_subset(rank, universe, len(members)) == members
+
+
+@steady
+@given(st.data(), st.integers(1, 300))
+def test_dense_subsets_come_back(data, universe):
+    members = sorted(set(range(universe)) - data.draw(st.sets(st.integers(0, universe - 1), max_size=8)))
+    rank = rank_subset(members)
+    assert rank == sum(comb(member, i + 1) for i, member in enumerate(members))
+    assert unrank_subset(rank, universe, len(members)) == members
+
+
+@pytest.mark.parametrize("wrong", [-3, -1, 1, 5])
+def test_floats_only_guess(monkeypatch, wrong):
+    exact = symbols._guess_member
+    monkeypatch.setattr(symbols, "_guess_member", lambda r, above, i: min(max(exact(r, above, i) + wrong, i - 1), above - 1))
+    members = sorted(random.Random(wrong).sample(range(5000), 60))
+    assert unrank_subset(rank_subset(members), 5000, 60) == members
+
+
+def test_too_large_a_rank_is_the_last_one():
+    assert unrank_subset(comb(900, 7) + 12345, 900, 7) == list(range(893, 900))
+
+
+def test_ranks_over_a_whole_latent_are_quick():
+    members = sorted(random.Random(3).sample(range(1 << 21), 610))
+    start = time.perf_counter()
+    assert unrank_subset(rank_subset(members), 1 << 21, 610) == members
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize(("universe", "size"), [(16384, 64), (4096, 2048), (1 << 20, 80), (1 << 21, 600), (70, 70), (5, 0)])
 def test_subsets_of_usual_sizes(universe, size):
     first, last = list(range(size)), list(range(universe - size, universe))
     assert rank_subset(first) == 0
