@@ -10,13 +10,18 @@ from typing import ClassVar, final
 import numpy as np
 import scipy.fft
 import torch
-from jaxtyping import Complex64, Float32, UInt8
+from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from codebooks.philox import inverse_permutation, normals, permutation, signs
+from codebooks.viterbi import Register, best_path, best_path_in_windows
 from rfcodec.bitstream.fields import uint
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
+
+STATES_PER_COORDINATE = 16  # bounds the search: a stage of n coordinates has at most 16 n states
+FAST_FACTORS = (2, 3, 5, 7, 11)
+ANY_LENGTH_BELOW = 256  # transforms this short are fast enough at any length
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,41 +34,41 @@ class TrellisLayout:
 
 
 @lru_cache(maxsize=256)
-def five_smooth(limit: int) -> int:
-    """The largest integer <= limit with no prime factor above 5, for fast transforms."""
-    twos_threes = (2**i * 3**j for i in range(limit.bit_length()) for j in range(limit.bit_length()))
-    best = 1
-    for part in twos_threes:
-        while part <= limit:
-            best, part = max(best, part), part * 5
-    return best
+def fast_length(limit: int) -> int:
+    """The largest integer <= limit without prime factors above 11, or `limit` itself where that is short."""
+    if limit < ANY_LENGTH_BELOW:
+        return limit
+    products = {1}
+    for factor in FAST_FACTORS:
+        powers = (factor**k for k in range(limit.bit_length()))
+        products = {one * power for power in powers for one in products if one * power <= limit}
+    return max(products)
 
 
 @final
 @dataclass(frozen=True)
 class TrellisCodebook:
-    """Best path through circular shifts of seeded sequences, the default: 0.86 to 0.92 of the bound.
+    """Best path through circular shifts of seeded sequences, the default: 0.92 to 0.94 of the bound.
 
-    Stage l owns n seeded normals; its atoms are their circular shifts with both signs.
-    A shift register of 2^nu states with 2^q branches a state labels branch (s, u) with atom s 2^q + u; atom a is the
-    shift by a // 2, negated for odd a. The symbols are u, q bits a stage. Costs D log D + 2^(nu + q) a stage.
+    Stage l owns n seeded normals; its atoms are their circular shifts with both signs. They label the branches of a shift
+    register (codebooks/viterbi.py), many branches each. The symbols are the register's inputs, q bits a stage.
+    Costs D log D, and S 2^q <= 16 n 2^q a stage: a fixed number of operations per coordinate.
     """
 
     ID: ClassVar[int] = 1
-    efficiency: ClassVar[float] = 0.88
+    efficiency: ClassVar[float] = 0.93
     branch_bits: int = uint("bits a stage, q", 1, 6, default=2)
-    memory: int = uint("log2 of the most states of the register", 1, 12, default=11)
+    memory: int = uint("log2 of the most states of the register", 1, 20, default=14)
 
     def layout(self, dims: int, bits: int) -> TrellisLayout:
         """The layout for `bits` > 0, a multiple of q, over `dims` coordinates; a rule of integers alone."""
         stages = bits // self.branch_bits
-        length = five_smooth(dims // stages)
-        room = (2 * length) >> self.branch_bits
-        states = min(1 << max(self.memory, self.branch_bits), 1 << (room.bit_length() - 1))
-        return TrellisLayout(stages, length, states)
+        length = fast_length(dims // stages)
+        states = min(max(self.memory, self.branch_bits), (STATES_PER_COORDINATE * length).bit_length() - 1)
+        return TrellisLayout(stages, length, 1 << states)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """Whole stages of at least 2^(2 q - 1) coordinates each, enough for 2^q states."""
+        """Whole stages of at least 2^(2 q - 1) coordinates each."""
         most = int(np.prod(shape)) >> (2 * self.branch_bits - 1)
         return min(bits // self.branch_bits, most) * self.branch_bits
 
@@ -72,18 +77,21 @@ class TrellisCodebook:
         return self.branch_bits
 
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
-        """Viterbi search for the path with the largest inner product with `direction`."""
+        """Viterbi search for the path with the largest inner product with `direction`, on the device it lies on."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, self.noise(address, shape, 0, 0)
-        layout = self.layout(direction.numel(), bits)
-        interleaved = _interleave(direction.cpu().numpy().ravel(), address.seed)
-        carrier = _carrier(address, direction.numel())
-        rows = interleaved[: layout.stages * layout.length].reshape(layout.stages, layout.length)
-        scores = correlate(rows, _base_spectrum(address, carrier.size, layout), layout.states << self.branch_bits >> 1)
-        labels = viterbi(scores, layout.states, self.branch_bits)
-        symbols = _to_integer(labels, self.branch_bits)
-        return symbols, self._shape_noise(address.seed, carrier, layout, labels).reshape(shape)
+        layout, carrier = self.layout(direction.numel(), bits), _carrier(address, direction.numel())
+        register = Register(layout.states, self.branch_bits, layout.length)
+        spectrum = _base_spectrum(address, carrier.size, layout)
+        if direction.device.type == "cpu":
+            rows = _rows(_interleave(direction.numpy().ravel(), address.seed), layout)
+            labels = best_path(correlate(rows, spectrum), register)
+        else:
+            labels = best_path_in_windows(_correlate_on_device(direction, address.seed, spectrum, layout), register)
+        return _to_integer(labels, self.branch_bits), self._shape_noise(address.seed, carrier, register, labels).reshape(
+            shape
+        )
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
         """Walks the register through the symbols."""
@@ -91,8 +99,9 @@ class TrellisCodebook:
             return torch.from_numpy(normals(address, int(np.prod(shape)))).reshape(shape)
         carrier = _carrier(address, int(np.prod(shape)))
         layout = self.layout(carrier.size, bits)
+        register = Register(layout.states, self.branch_bits, layout.length)
         labels = _to_labels(symbols, layout.stages, self.branch_bits)
-        return self._shape_noise(address.seed, carrier, layout, labels).reshape(shape)
+        return self._shape_noise(address.seed, carrier, register, labels).reshape(shape)
 
     def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
         """Computes noise, and base spectra for a search, ahead; the next `choose` or `noise` finds them."""
@@ -102,24 +111,14 @@ class TrellisCodebook:
         elif bits:
             _carrier(address, dims)
 
-    def _shape_noise(self, seed: int, carrier: np.ndarray, layout: TrellisLayout, labels: np.ndarray) -> Tensor:
-        shaped = carrier.copy()
-        rows = shaped[: layout.stages * layout.length].reshape(layout.stages, layout.length)
-        base = carrier[: rows.size].reshape(rows.shape)
-        for row, source, atom in zip(rows, base, self._atoms(labels, layout.states), strict=True):
-            shift = int(atom) >> 1
-            row[shift:], row[:shift] = source[: layout.length - shift], source[layout.length - shift :]
-            if atom & 1:
+    def _shape_noise(self, seed: int, carrier: np.ndarray, register: Register, labels: np.ndarray) -> Tensor:
+        shaped, n = carrier.copy(), register.length
+        for stage, k in enumerate(register.walk(labels)):
+            source, row, shift = carrier[stage * n : stage * n + n], shaped[stage * n : stage * n + n], k % n
+            row[shift:], row[:shift] = source[: n - shift], source[n - shift :]
+            if k >= n:
                 np.negative(row, out=row)
         return torch.from_numpy(_scatter(shaped, seed))
-
-    def _atoms(self, labels: np.ndarray, states: int) -> list[int]:
-        atoms, state = [], 0
-        for label in labels.tolist():
-            atom = state << self.branch_bits | label
-            atoms.append(atom)
-            state = atom & (states - 1)
-        return atoms
 
 
 @lru_cache(maxsize=2)
@@ -129,46 +128,29 @@ def _carrier(address: NoiseAddress, count: int) -> Float32[np.ndarray, "count"]:
 
 @lru_cache(maxsize=2)
 def _base_spectrum(address: NoiseAddress, count: int, layout: TrellisLayout) -> Complex64[np.ndarray, "l k"]:
-    base = _carrier(address, count)[: layout.stages * layout.length].reshape(layout.stages, layout.length)
-    return np.conj(scipy.fft.rfft(base, axis=1))
+    return np.conj(scipy.fft.rfft(_rows(_carrier(address, count), layout), axis=1))
 
 
-def correlate(
-    rows: Float32[np.ndarray, "l n"], base_spectrum: Complex64[np.ndarray, "l k"], shifts: int
-) -> Float32[np.ndarray, "l shifts"]:
-    """Inner products of each row with the first `shifts` circular shifts of its base sequence.
+def _rows(values: np.ndarray, layout: TrellisLayout) -> Float32[np.ndarray, "l n"]:
+    return values[: layout.stages * layout.length].reshape(layout.stages, layout.length)
+
+
+def correlate(rows: Float32[np.ndarray, "l n"], base_spectrum: Complex64[np.ndarray, "l k"]) -> Float32[np.ndarray, "l n"]:
+    """Inner products of each row with all circular shifts of its base sequence.
 
     `base_spectrum` is the conjugate of the transform of the base sequences along their rows.
     """
     spectrum = scipy.fft.rfft(rows, axis=1)
     spectrum *= base_spectrum
-    return scipy.fft.irfft(spectrum, n=rows.shape[1], axis=1)[:, :shifts]
+    return scipy.fft.irfft(spectrum, n=rows.shape[1], axis=1)
 
 
-def viterbi(scores: Float32[np.ndarray, "l shifts"], states: int, branch_bits: int) -> UInt8[np.ndarray, "l"]:
-    """Labels of the best path from state 0; ties go to the smallest predecessor."""
-    branches = 1 << branch_bits
-    best = np.full(states, -np.inf, np.float32)
-    best[0] = 0
-    came_from = np.empty((len(scores), states), np.uint8)
-    metric = np.empty((scores.shape[1], 2), np.float32)
-    by_branch, by_predecessor = metric.reshape(states, branches), metric.reshape(branches, states)
-    for stage, score in enumerate(scores):
-        metric[:, 0] = score
-        np.negative(score, out=metric[:, 1])
-        by_branch += best[:, None]
-        came_from[stage] = by_predecessor.argmax(0)
-        best = by_predecessor.max(0)
-    return _trace_back(came_from, int(best.argmax()), branch_bits)
-
-
-def _trace_back(came_from: np.ndarray, state: int, branch_bits: int) -> UInt8[np.ndarray, "l"]:
-    stages, states = came_from.shape
-    labels = np.empty(stages, np.uint8)
-    for stage in range(stages - 1, -1, -1):
-        labels[stage] = state & ((1 << branch_bits) - 1)
-        state = (int(came_from[stage, state]) * states + state) >> branch_bits
-    return labels
+def _correlate_on_device(direction: Tensor, seed: int, base_spectrum: np.ndarray, layout: TrellisLayout) -> Tensor:
+    device, dims = direction.device, direction.numel()
+    order = torch.from_numpy(permutation(seed, dims)).to(device)
+    mixed = direction.float().ravel()[order] * torch.from_numpy(signs(seed, dims)).to(device)
+    rows = mixed[: layout.stages * layout.length].view(layout.stages, layout.length)
+    return torch.fft.irfft(torch.fft.rfft(rows) * torch.from_numpy(base_spectrum).to(device), n=layout.length)
 
 
 def _interleave(values: np.ndarray, seed: int) -> np.ndarray:
