@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from benchmarks.simulated import SimulatedTopM
-from codebooks.topm import TopMCodebook
+from benchmarks.simulated import Simulated
+from codebooks.gvcc import GvccCodebook
 from codebooks.trellis import TrellisCodebook
 from rfcodec.backbones.gaussian.backbone import GaussianBackbone, latent_backbone, pixel_backbone
 from rfcodec.backbones.gaussian.prior import GaussianPrior
@@ -97,5 +97,5 @@ def code_default(
 def code_gvcc(prior: GaussianPrior, target: torch.Tensor, bits: float, seed: int) -> Outcome:
     """The gvcc preset with as many whole atoms as the bits pay for; its choice of atoms is simulated."""
     stream, _ = configure("gvcc")
-    codebook = SimulatedTopM(TopMCodebook(k=16384, per_frame=1, plain=1))
+    codebook = Simulated(GvccCodebook(k=16384))
     return code(prior, target, uniform_plan(prior, bits, stream.trajectory, codebook), stream.trajectory, codebook, seed)

@@ -25,7 +25,7 @@ def gvcc() -> Settings:
     trajectory = TrajectoryConfig(
         solver="euler_maruyama", diffusion="power", scale=3, power=2, steps=20, ode_tail=3, tail_order=1, shift=3
     )
-    codebook = CodebookConfig(name="topm", parameters={"k": 16384, "per_frame": 1, "plain": 1, "m": 64})
+    codebook = CodebookConfig(name="gvcc", parameters={"k": 16384, "m": 64})
     return {
         "trajectory": trajectory.model_dump(),
         "codebook": codebook.model_dump(),
@@ -50,9 +50,15 @@ def configure(preset: str = "default", settings: Mapping[str, Any] | None = None
     for path, value in sorted((settings or {}).items(), key=lambda item: item[0] != "codebook.name"):
         _put(tree, path, value)
     if preset == "gvcc" and any(tree.get(word) for word in BUDGET_WORDS) and "codebook.m" not in (settings or {}):
-        _put(tree, "codebook.m", 0)
+        _spend_the_budget(tree)
     effort = {name: tree.pop(name) for name in list(tree) if name in EncoderConfig.model_fields}
     return _checked(StreamConfig, tree), _checked(EncoderConfig, effort)
+
+
+def _spend_the_budget(tree: Settings) -> None:
+    codebook = tree.get("codebook")
+    if isinstance(codebook, dict) and codebook.get("name") == "gvcc":
+        _put(tree, "codebook.m", 0)
 
 
 def runtime(**settings: Any) -> RuntimeConfig:

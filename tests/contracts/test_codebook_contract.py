@@ -19,7 +19,12 @@ LARGE = (3, 5, 32, 40)
 ADDRESS = NoiseAddress(42, 1, 4)
 VARIANTS = {
     "trellis": [{}, {"branch_bits": 1, "memory": 3}, {"branch_bits": 4}],
-    "topm": [{"k": 512}, {"k": 300, "per_frame": 1}, {"k": 256, "per_frame": 1, "plain": 1}, {"k": 512, "m": 6}],
+    "topm": [{"k": 512}, {"k": 512, "m": 6}],
+    "gvcc": [{"k": 256}, {"k": 300, "m": 2}],
+    "pursuit": [{"k": 2048}, {"k": 700, "c": 4, "m": 3}],
+    "chunked": [{"b": 8}, {"b": 1}, {"b": 5}],
+    "hadamard": [{}, {"m": 40}],
+    "channel": [{"b": 8}, {"b": 7, "pad": 0}],
 }
 CASES = [(name, settings) for name in sorted(registry.names("codebooks")) for settings in VARIANTS.get(name, [{}])]
 IDS = [name + "".join(f" {field}={value}" for field, value in settings.items()) for name, settings in CASES]

@@ -219,7 +219,7 @@ def test_gvcc_with_a_budget_takes_whole_atoms_within_it(cli, clip_file, load, tm
 def test_lists_of_plugins(cli):
     for verb, expected in {
         "modes": MODES,
-        "codebooks": ["topm", "trellis"],
+        "codebooks": ["channel", "chunked", "gvcc", "hadamard", "pursuit", "topm", "trellis"],
         "backbones": ["gaussian", "gaussian-latent"],
     }.items():
         rows = json.loads(ok(cli(verb, "--json")).out)

@@ -1,18 +1,15 @@
 import math
-from itertools import product
 
 import numpy as np
 import pytest
-import scipy.fft
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from alignment import alignment, efficiency, white
+from hypothesis import HealthCheck, settings
 from scipy.special import ndtri
 
+from codebooks.gvcc import GvccCodebook
 from codebooks.philox import normals
 from codebooks.topm import TopMCodebook
-from alignment import alignment, efficiency, white
-
 from rfcodec.bitstream.symbols import subset_bits
 from rfcodec.types import NoiseAddress
 
@@ -39,12 +36,11 @@ def top_m_theory(k, m, dims):
     return total / math.sqrt(m * dims + total**2 - energy)
 
 
-@pytest.mark.parametrize("settings", [{}, {"per_frame": 1, "plain": 1}])
+@pytest.mark.parametrize(("kind", "parts"), [(TopMCodebook, 1), (GvccCodebook, 4)])
 @pytest.mark.parametrize(("k", "m"), [(2048, 16), (4096, 64)])
-def test_topm_is_as_aligned_as_order_statistics_say(settings, k, m):
+def test_topm_is_as_aligned_as_order_statistics_say(kind, parts, k, m):
     shape = (1, 4, 30, 30)
-    codebook = TopMCodebook(k=k, m=m, **settings)
-    parts = 4 if settings else 1
+    codebook = kind(k=k, m=m)
     bits = codebook.least_bits(shape)
     cosines = [alignment(codebook, shape, bits, seed) for seed in range(3)]
     assert np.mean(cosines) == pytest.approx(top_m_theory(k, m, math.prod(shape) // parts), rel=0.05)
@@ -52,17 +48,17 @@ def test_topm_is_as_aligned_as_order_statistics_say(settings, k, m):
 
 def test_efficiency_at_the_published_point_of_gvcc():
     dims = 16 * 90 * 160
-    cosine, bits = top_m_theory(16384, 64, dims), TopMCodebook(k=16384, plain=1).atom_bits(64)
+    cosine, bits = top_m_theory(16384, 64, dims), GvccCodebook(k=16384).atom_bits(64)
     assert bits == 960
     assert cosine == pytest.approx(0.053, abs=0.001)
-    assert -dims / 2 * math.log2(1 - cosine**2) / bits == pytest.approx(TopMCodebook.efficiency, abs=0.01)
+    assert -dims / 2 * math.log2(1 - cosine**2) / bits == pytest.approx(GvccCodebook.efficiency, abs=0.01)
 
 
 def test_gvccs_bits_of_a_step():
-    codebook = TopMCodebook(k=16384, per_frame=1, plain=1, m=64)
+    codebook = GvccCodebook(m=64)
     assert codebook.usable_bits((16, 9, 90, 160), 10**6) == 8640
     assert codebook.usable_bits((16, 9, 90, 160), 8639) == 0
-    ranked = TopMCodebook(k=16384, per_frame=1, m=64).least_bits((16, 9, 90, 160))
+    ranked = 9 * TopMCodebook(k=16384, m=64).least_bits((16, 1, 90, 160))
     assert 1 - ranked / 8640 == pytest.approx(0.308, abs=0.001)
 
 
@@ -73,15 +69,37 @@ def test_topm_takes_as_many_atoms_as_the_bits_pay_for(bits):
     assert codebook.usable_bits((1, 1, 20, 20), bits) == subset_bits(300, m) + m
 
 
-@pytest.mark.parametrize("per_frame", [0, 1])
-def test_plain_and_ranked_indices_name_the_same_noise(per_frame):
-    shape, address, wanted = (2, 3, 12, 12), NoiseAddress(3, 2, 1), white((2, 3, 12, 12), 8)
+@pytest.mark.parametrize("bits", [1, 29, 30, 59, 500, 1234])
+def test_gvcc_takes_as_many_atoms_a_frame_as_the_bits_pay_for(bits):
+    assert GvccCodebook(k=300).usable_bits((1, 3, 20, 20), bits) == bits // 30 * 30
+
+
+def test_a_single_frame_of_gvcc_is_topm_by_other_names():
+    shape, address, wanted = (2, 1, 12, 12), NoiseAddress(3, 2, 1), white((2, 1, 12, 12), 8)
     for m in (1, 5, 20):
-        codebooks = [TopMCodebook(k=256, m=m, per_frame=per_frame, plain=plain) for plain in (0, 1)]
+        codebooks = [TopMCodebook(k=256, m=m), GvccCodebook(k=256, m=m)]
         bits = [codebook.least_bits(shape) for codebook in codebooks]
         drawn = [codebook.choose(address, wanted, cost)[1] for codebook, cost in zip(codebooks, bits, strict=True)]
         assert torch.equal(*drawn)
         assert bits[0] < bits[1] or m == 1
+
+
+def test_frames_of_gvcc_choose_among_atoms_of_their_own():
+    shape, k = (1, 2, 9, 9), 16
+    wanted = white(shape, 4)
+    codebook = GvccCodebook(k=k, m=1)
+    symbols, _ = codebook.choose(NoiseAddress(9, 8, 7), wanted, codebook.least_bits(shape))
+    for frame, name in enumerate(((symbols >> 5), symbols & 31)):
+        atoms = np.stack([normals(NoiseAddress(9, 8, 7, frame * k + j + 1), 81) for j in range(k)])
+        products = atoms @ wanted[0, frame].numpy().ravel()
+        best = int(np.argmax(np.abs(products)))
+        assert (name >> 1, name & 1) == (best, int(products[best] < 0))
+
+
+def test_damage_that_cancels_an_atom_leaves_it():
+    shape, address = (1, 1, 9, 9), NoiseAddress(9, 8, 7)
+    twice = GvccCodebook(k=16, m=2).noise(address, shape, 10, (3 << 4 | 3) << 2 | 2)
+    assert torch.equal(twice, GvccCodebook(k=16, m=1).noise(address, shape, 5, 3 << 1))
 
 
 def test_a_fixed_m_names_the_same_noise_as_its_bits_do():
@@ -111,9 +129,9 @@ def test_the_opposite_direction_gets_the_opposite_noise():
     assert torch.equal(codebook.choose(address, wanted, bits)[1], -codebook.choose(address, -wanted, bits)[1])
 
 
-def test_per_frame_every_frame_has_unit_energy_and_its_own_atoms():
+def test_every_frame_of_gvcc_has_unit_energy_and_its_own_atoms():
     shape = (2, 3, 12, 12)
-    codebook = TopMCodebook(k=128, per_frame=1, m=4)
+    codebook = GvccCodebook(k=128, m=4)
     same = white((2, 1, 12, 12), 5).expand(shape).contiguous()
     _, z = codebook.choose(NoiseAddress(3, 2, 1), same, codebook.least_bits(shape))
     frames = z.double().movedim(1, 0).flatten(1)
@@ -125,7 +143,7 @@ def test_blocks_of_the_search_do_not_change_the_choice(monkeypatch):
     shape, address, wanted = (1, 2, 12, 12), NoiseAddress(3, 2, 1), white((1, 2, 12, 12), 8)
     codebook = TopMCodebook(k=100, m=6)
     whole = codebook.choose(address, wanted, codebook.least_bits(shape))
-    monkeypatch.setattr("codebooks.topm.BLOCK_VALUES", 7 * 288)
+    monkeypatch.setattr("codebooks.atoms.BLOCK_VALUES", 7 * 288)
     pieces = codebook.choose(address, wanted, codebook.least_bits(shape))
     assert whole[0] == pieces[0]
     assert torch.equal(whole[1], pieces[1])

@@ -5,6 +5,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codebooks.channel import ChannelCodebook
+from codebooks.chunked import ChunkedCodebook
+from codebooks.gvcc import GvccCodebook
+from codebooks.hadamard import HadamardCodebook
+from codebooks.pursuit import PursuitCodebook
 from codebooks.topm import TopMCodebook
 from codebooks.trellis import TrellisCodebook
 from conditioning.flf2v import FirstLastToVideo
@@ -19,7 +24,8 @@ steady = settings(deadline=None, derandomize=True, suppress_health_check=[Health
 
 HD = VideoFormat(1280, 720, 96, Fraction(24))
 MODES = [TextToVideo, ImageToVideo, FirstLastToVideo]
-CODEBOOKS = [TrellisCodebook(), TrellisCodebook(3, 6), TopMCodebook(k=512), TopMCodebook(k=512, per_frame=1, plain=1)]
+CODEBOOKS = [TrellisCodebook(), TrellisCodebook(3, 6), TopMCodebook(k=512), GvccCodebook(k=512)]
+CODEBOOKS += [PursuitCodebook(k=512), ChunkedCodebook(), HadamardCodebook(), ChannelCodebook()]
 SHAPE = (4, 3, 20, 25)
 
 

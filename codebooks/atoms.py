@@ -1,0 +1,114 @@
+"""What codebooks of whole seeded atoms share: drawing, searching and adding them up."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from codebooks.philox import RESOLUTION, normals
+from rfcodec.bitstream.symbols import pack, unpack
+from rfcodec.protocols import Shape
+from rfcodec.types import NoiseAddress
+
+BLOCK_VALUES = 1 << 22  # atoms are searched in blocks of at most this many numbers
+LARGEST = 4096  # the most symbols that one step may ask a decoder to look up
+
+
+@dataclass(frozen=True, slots=True)
+class Atoms:
+    """`count` vectors of `size` normals; atom j has block first + j of the address."""
+
+    address: NoiseAddress
+    first: int
+    count: int
+    size: int
+
+    def atom(self, index: int) -> Float32[np.ndarray, "size"]:
+        """One atom."""
+        return normals(at_block(self.address, self.first + index), self.size)
+
+    def blocks(self) -> Iterator[Float32[np.ndarray, "rows size"]]:
+        """All atoms, some rows at a time."""
+        rows = max(1, BLOCK_VALUES // self.size)
+        for start in range(0, self.count, rows):
+            yield np.stack([self.atom(j) for j in range(start, min(start + rows, self.count))])
+
+    def products(self, wanted: Float32[np.ndarray, "size"]) -> Float32[np.ndarray, "count"]:
+        """Inner products of all atoms with a direction."""
+        return np.concatenate([block @ wanted for block in self.blocks()])
+
+    def most_aligned(self, wanted: Float32[np.ndarray, "size"], m: int) -> tuple[list[int], list[bool]]:
+        """Increasing indices of the m largest absolute inner products, and which of these are negative."""
+        return largest(self.products(wanted), m)
+
+    def signed_sum(self, kept: list[int], negative: list[bool]) -> Float32[np.ndarray, "size"]:
+        """sum_j sign_j a_j over its root mean square; the first atom where damage makes the sum nothing."""
+        total = np.zeros(self.size, np.int64)
+        for index, minus in zip(kept, negative, strict=True):
+            atom = in_units(self.atom(index))
+            total += -atom if minus else atom
+        if not total.any():
+            total = in_units(self.atom(kept[0]))
+        return with_unit_rms(total)
+
+
+def at_block(address: NoiseAddress, block: int) -> NoiseAddress:
+    """The address of another block of the same step."""
+    return NoiseAddress(address.seed, address.gop, address.step, block)
+
+
+def in_units(noise: Float32[np.ndarray, "size"]) -> Int64[np.ndarray, "size"]:
+    """Normals as integers; these add up exactly, so that the order of summation cannot change the noise."""
+    return (noise * np.float32(RESOLUTION)).astype(np.int64)
+
+
+def with_unit_rms(total: Int64[np.ndarray, "size"]) -> Float32[np.ndarray, "size"]:
+    """S sqrt(size / S.S), the norm an exact integer, the rest in double precision."""
+    return (total * np.sqrt(total.size / max(1.0, float(np.dot(total, total))))).astype(np.float32)
+
+
+def largest(products: Float32[np.ndarray, "count"], m: int) -> tuple[list[int], list[bool]]:
+    """Increasing indices of the m largest magnitudes, and which of these are negative; ties go to small indices."""
+    magnitudes = np.abs(products)
+    enough = np.flatnonzero(magnitudes >= np.partition(magnitudes, -m)[-m])
+    kept = np.sort(enough[np.argsort(-magnitudes[enough], kind="stable")[:m]])
+    return kept.tolist(), (products[kept] < 0).tolist()
+
+
+def affordable(cost: Callable[[int], int], most: int, bits: int) -> int:
+    """The largest M <= `most` with cost(M) <= `bits`, for a cost that grows with M; 0 if there is none."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if cost(middle) <= bits else (low, middle - 1)
+    return low
+
+
+def plain_noise(address: NoiseAddress, shape: Shape) -> Tensor:
+    """The white noise of an address, for steps without bits."""
+    return torch.from_numpy(normals(address, int(np.prod(shape)))).reshape(shape)
+
+
+def to_mask(flags: list[bool]) -> int:
+    """Flags as an integer, the first in the lowest bit."""
+    return sum(int(flag) << i for i, flag in enumerate(flags))
+
+
+def from_mask(mask: int, count: int) -> list[bool]:
+    """Inverse of `to_mask`."""
+    return [bool(mask >> i & 1) for i in range(count)]
+
+
+def to_integer(labels: list[int], width: int) -> int:
+    """Labels of `width` bits each as one integer, the first in the highest bits."""
+    count = width * len(labels)
+    return int.from_bytes(pack(labels, [width] * len(labels)), "big") >> (-count % 8)
+
+
+def to_labels(symbols: int, count: int, width: int) -> list[int]:
+    """Inverse of `to_integer`."""
+    bits = count * width
+    return unpack((symbols << (-bits % 8)).to_bytes(-(-bits // 8), "big"), [width] * count)

@@ -1,0 +1,53 @@
+"""What codebooks of disjoint chunks share: a seeded permutation, P chunks, and for each a piece of a common atom."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from codebooks.atoms import at_block, in_units, with_unit_rms
+from codebooks.philox import inverse_permutation, normals, permutation
+from rfcodec.types import NoiseAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """`count` chunks of n = D // count permuted coordinates; candidate j of all is the atom at block j + 1."""
+
+    address: NoiseAddress
+    dims: int
+    count: int
+
+    @property
+    def length(self) -> int:
+        """Coordinates of a chunk."""
+        return self.dims // self.count
+
+    def split(self, direction: Tensor) -> Float32[np.ndarray, "p n"]:
+        """The permuted direction chunk by chunk, over its largest magnitude."""
+        values = direction.cpu().numpy().ravel()
+        peak = np.abs(values).max()
+        order = permutation(self.address.seed, self.dims)[: self.count * self.length]
+        rows = values.take(order).reshape(self.count, self.length)
+        return rows / peak if peak > 0 else rows
+
+    def candidates(self, index: int) -> Float32[np.ndarray, "p n"]:
+        """Candidate `index` of every chunk."""
+        return normals(at_block(self.address, index + 1), self.count * self.length).reshape(self.count, self.length)
+
+    def products(self, index: int, rows: Float32[np.ndarray, "p n"]) -> Float32[np.ndarray, "p"]:
+        """Inner products of the rows with candidate `index` of every chunk."""
+        return np.einsum("pn,pn->p", self.candidates(index), rows)
+
+    def noise(self, indices: list[int], negative: list[bool]) -> Tensor:
+        """The chosen pieces, plain noise in the coordinates left over, all over their root mean square, in place."""
+        mixed = np.empty(self.dims, np.float32)
+        used = self.count * self.length
+        mixed[used:] = normals(self.address, self.dims - used, used)
+        rows = mixed[:used].reshape(self.count, self.length)
+        for p, (index, minus) in enumerate(zip(indices, negative, strict=True)):
+            piece = normals(at_block(self.address, index + 1), self.length, p * self.length)
+            rows[p] = -piece if minus else piece
+        return torch.from_numpy(with_unit_rms(in_units(mixed)).take(inverse_permutation(self.address.seed, self.dims)))

@@ -1,0 +1,171 @@
+"""Pursuit codebook: DDCM's matching pursuit (arXiv 2502.01189), one atom and one quantised weight after the other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, final
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64
+from torch import Tensor
+
+from codebooks.atoms import LARGEST, Atoms, affordable, plain_noise, to_integer, to_labels, with_unit_rms
+from codebooks.philox import RESOLUTION
+from rfcodec.bitstream.fields import uint
+from rfcodec.protocols import Shape
+from rfcodec.types import NoiseAddress
+
+SHORTLIST = 64  # atoms whose inner products with the noise so far are computed: all K would cost K D products an atom
+
+
+class Choice(NamedTuple):
+    """An atom and the code of its weight; code 0 leaves the noise as it is."""
+
+    atom: int
+    code: int
+
+
+@final
+@dataclass(frozen=True)
+class PursuitCodebook:
+    """DDCM: n_1 = the best of K seeded atoms, n_m = normalise(sqrt(g) n_(m-1) + sqrt(1 - g) z_k), z = n_M.
+
+    g = code / (2^C - 1), code 0 keeps n_(m-1): M ceil(log2 K) + (M - 1) C bits. Unless M is fixed it is 4 2^C at most,
+    because hardly a later atom helps. Atom k is block k + 1 of its address; block 0 is plain noise.
+    Costs (K + 64 M) D products and normals a step.
+    """
+
+    ID: ClassVar[int] = 4
+    efficiency: ClassVar[float] = 0.4
+    k: int = uint("atoms K", 2, 1 << 20, default=8192)
+    c: int = uint("bits of a weight, C", 2, 8, default=3)
+    m: int = uint("atoms a step; 0: as many as the budget pays for", 0, LARGEST, default=0)
+
+    def atom_bits(self, m: int) -> int:
+        """Bits that name m atoms and the weights of all but the first."""
+        return m * self._index_bits + max(0, m - 1) * self.c
+
+    def atoms_for(self, bits: int) -> int:
+        """The fixed M, or the most atoms that `bits` pay for: 4 2^C at most, about as many as still help."""
+        return affordable(self.atom_bits, self.m or 4 << self.c, bits)
+
+    def usable_bits(self, shape: Shape, bits: int) -> int:
+        """What the largest affordable M costs, or the fixed M if that is affordable."""
+        cost = self.least_bits(shape) if self.m else self.atom_bits(self.atoms_for(bits))
+        return cost if cost <= bits else 0
+
+    def least_bits(self, shape: Shape) -> int:
+        """One atom, or the fixed M."""
+        return self.atom_bits(self.m or 1)
+
+    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+        """Adds the atom and weight that increase the cosine most, until none does."""
+        shape = tuple(direction.shape)
+        if bits == 0:
+            return 0, plain_noise(address, shape)
+        search = Search.begin(self._atoms(address, shape), direction.cpu().numpy().ravel(), weights(self.c))
+        choices, noise = search.run(self.atoms_for(bits))
+        labels = [code << self._index_bits | atom for atom, code in choices]
+        return to_integer(labels, self._index_bits + self.c), torch.from_numpy(noise).reshape(shape)
+
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+        """Adds the named atoms in their order."""
+        if bits == 0:
+            return plain_noise(address, shape)
+        atoms = self._atoms(address, shape)
+        first, *others = self._choices(symbols, self.atoms_for(bits))
+        noise = atoms.signed_sum([first.atom], [False])
+        for choice in others:
+            noise = blend(noise, atoms, choice, weights(self.c))
+        return torch.from_numpy(noise).reshape(shape)
+
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+        """Nothing: atoms are generated in blocks, and kept nowhere."""
+
+    @property
+    def _index_bits(self) -> int:
+        return (self.k - 1).bit_length()
+
+    def _atoms(self, address: NoiseAddress, shape: Shape) -> Atoms:
+        return Atoms(address, 1, self.k, int(np.prod(shape)))
+
+    def _choices(self, symbols: int, count: int) -> Iterator[Choice]:
+        for label in to_labels(symbols, count, self._index_bits + self.c):
+            # damage may name an atom that there is not; the last one keeps the decoder running
+            yield Choice(min(label & ((1 << self._index_bits) - 1), self.k - 1), label >> self._index_bits)
+
+
+def weights(c: int) -> Float64[np.ndarray, "g"]:
+    """The weights g of the codes 1 to 2^C - 1."""
+    return np.arange(1, 1 << c) / ((1 << c) - 1)
+
+
+def blend(
+    noise: Float32[np.ndarray, "d"], atoms: Atoms, choice: Choice, grid: Float64[np.ndarray, "g"]
+) -> Float32[np.ndarray, "d"]:
+    """sqrt(g) n + sqrt(1 - g) z in double precision, in units of 2^-12 as integers, over its root mean square."""
+    if choice.code == 0:
+        return noise
+    g = grid[choice.code - 1]
+    mixed = np.sqrt(g) * noise.astype(np.float64) + np.sqrt(1 - g) * atoms.atom(choice.atom).astype(np.float64)
+    return with_unit_rms(np.rint(mixed * RESOLUTION).astype(np.int64))
+
+
+def cosines(
+    along: float,
+    grid: Float64[np.ndarray, "g"],
+    products: Float64[np.ndarray, "k"],
+    energies: Float64[np.ndarray, "k"],
+    across: Float64[np.ndarray, "k"],
+) -> Iterator[Float64[np.ndarray, "k"]]:
+    """Weight by weight (sqrt(g) a + sqrt(1 - g) u) / sqrt(g + (1 - g) e + 2 sqrt(g (1 - g)) x): the next cosines.
+
+    a is the cosine so far, u = <z, r> / sqrt(D), e = |z|^2 / D, x = <n, z> / D; D, |n|^2 = D and |r| = 1 understood.
+    """
+    for g in grid:
+        above = np.sqrt(g) * along + np.sqrt(1 - g) * products
+        yield above / np.sqrt(g + (1 - g) * energies + 2 * np.sqrt(g * (1 - g)) * across)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The encoder's search: the direction r of length 1, and u_k = <z_k, r> / sqrt(D), e_k = |z_k|^2 / D of all atoms."""
+
+    atoms: Atoms
+    wanted: Float64[np.ndarray, "d"]
+    products: Float64[np.ndarray, "k"]
+    energies: Float64[np.ndarray, "k"]
+    grid: Float64[np.ndarray, "g"]
+
+    @classmethod
+    def begin(cls, atoms: Atoms, direction: Float32[np.ndarray, "d"], grid: Float64[np.ndarray, "g"]) -> "Search":
+        """One pass over all atoms."""
+        wanted = direction / max(float(np.abs(direction).max()), np.finfo(np.float32).tiny)
+        wanted /= max(float(np.linalg.norm(wanted)), 1.0)
+        pairs = [(block @ wanted, np.einsum("kd,kd->k", block, block)) for block in atoms.blocks()]
+        products, energies = (np.concatenate(column).astype(np.float64) for column in zip(*pairs, strict=True))
+        return cls(atoms, wanted.astype(np.float64), products / np.sqrt(atoms.size), energies / atoms.size, grid)
+
+    def run(self, count: int) -> tuple[list[Choice], Float32[np.ndarray, "d"]]:
+        """`count` choices and their noise; after the first that changes nothing, none would."""
+        choices = [self.first()]
+        noise = self.atoms.signed_sum([choices[0].atom], [False])
+        while len(choices) < count and (choice := self.best(noise)).code:
+            choices.append(choice)
+            noise = blend(noise, self.atoms, choice, self.grid)
+        return choices + [Choice(0, 0)] * (count - len(choices)), noise
+
+    def first(self) -> Choice:
+        """The atom with the largest cosine."""
+        return Choice(int(np.argmax(self.products / np.sqrt(self.energies))), 0)
+
+    def best(self, noise: Float32[np.ndarray, "d"]) -> Choice:
+        """The most useful atom and weight; code 0 where none increases the cosine."""
+        along = float(noise @ self.wanted) / np.sqrt(noise.size)
+        alone = np.zeros(self.atoms.count)
+        promise = np.maximum.reduce(list(cosines(along, self.grid, self.products, self.energies, alone)))
+        few = np.sort(np.argsort(-promise, kind="stable")[:SHORTLIST])
+        across = np.array([float(self.atoms.atom(int(k)) @ noise) for k in few]) / noise.size
+        reached = np.stack(list(cosines(along, self.grid, self.products[few], self.energies[few], across)))
+        code, place = np.unravel_index(np.argmax(reached), reached.shape)
+        return Choice(int(few[place]), int(code) + 1) if reached[code, place] > along else Choice(0, 0)
