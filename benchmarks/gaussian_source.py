@@ -5,18 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from benchmarks.simulated import Simulated
-from codebooks.gvcc import GvccCodebook
-from codebooks.trellis import TrellisCodebook
 from rfcodec.backbones.gaussian.backbone import GaussianBackbone, latent_backbone, pixel_backbone
 from rfcodec.backbones.gaussian.prior import GaussianPrior
-from rfcodec.config import EncoderConfig, RuntimeConfig, TrajectoryConfig
+from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.flow.rollout import rollout
-from rfcodec.flow.time_grid import equal_information_levels, levels_to_grid, shifted_grid, tail_levels
-from rfcodec.presets import configure
+from rfcodec.flow.time_grid import information_levels, levels_to_grid, shifted_grid, tail_levels, within_range
 from rfcodec.protocols import Codebook
-from rfcodec.trajectory.noise import ChooseNoise
-from rfcodec.trajectory.rate import split_bits
+from rfcodec.trajectory.noise import ChooseNoise, Emphasis
+from rfcodec.trajectory.rate import Steps, split_bits
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 from rfcodec.types import NoiseAddress
 
@@ -45,57 +41,35 @@ def source(name: str, seed: int, shape: tuple[int, int, int, int] | None = None)
     return prior, draw - draw.mean((1, 2, 3), keepdim=True)
 
 
+def plan(
+    prior: GaussianPrior, bits: float, stream: StreamConfig, effort: EncoderConfig, codebook: Codebook, tail_end: float
+) -> GopPlan:
+    """What an encoder plans at `bits` a dimension: its uniform grid, or equal information by the prior's own profile."""
+    config = stream.trajectory
+    steps, dims = Steps(config.steps - config.tail_steps, config.bit_ramp), int(np.prod(prior.shape))
+    widths = split_bits(codebook, prior.shape, round(bits * dims), steps)
+    if config.shift:
+        return GopPlan(shifted_grid(config.steps, config.shift), widths)
+    nats_per_bit = effort.information_share * (effort.efficiency or codebook.efficiency) * np.log(2) / dims
+    levels = information_levels(prior.profile(), [nats_per_bit * width for width in widths])
+    tail = tail_levels(levels[-1], effort.tail_end or tail_end, config.tail_steps)
+    return GopPlan(levels_to_grid(within_range(levels + tail)), widths)
+
+
 def code(
-    prior: GaussianPrior, target: torch.Tensor, plan: GopPlan, config: TrajectoryConfig, codebook: Codebook, seed: int
-) -> Outcome:
-    """Codes the target and returns what came out."""
-    weights = torch.ones(target.shape[1])
-    noise = ChooseNoise(codebook, NoiseAddress(seed, 0, 0), target, plan.step_bits, weights, lambda k, mse: None)
-    output = rollout(prior.velocity, prior.shape, TrajectoryStep(config, plan, noise))
-    mse = float((output - target).square().mean())
-    return Outcome(sum(plan.step_bits) / target.numel(), mse, float(output.var((1, 2, 3)).mean()))
-
-
-def default_plan(
     prior: GaussianPrior,
+    target: torch.Tensor,
     bits: float,
-    config: TrajectoryConfig,
-    effort: EncoderConfig,
+    seed: int,
+    settings: tuple[StreamConfig, EncoderConfig],
     codebook: Codebook,
     tail_end: float,
-) -> GopPlan:
-    """Equal information at `bits` a dimension, by the prior's own profile."""
-    steps = config.steps - config.ode_tail
-    widths = split_bits(codebook, prior.shape, round(bits * np.prod(prior.shape)), steps)
-    nats = (
-        effort.information_share
-        * (effort.efficiency or codebook.efficiency)
-        * sum(widths)
-        * np.log(2)
-        / np.prod(prior.shape)
-    )
-    levels = equal_information_levels(prior.profile(), nats, steps)
-    return GopPlan(levels_to_grid(levels + tail_levels(levels[-1], tail_end, config.ode_tail)), widths)
-
-
-def uniform_plan(prior: GaussianPrior, bits: float, config: TrajectoryConfig, codebook: Codebook) -> GopPlan:
-    """Equal bits on the shifted grid."""
-    widths = split_bits(codebook, prior.shape, round(bits * np.prod(prior.shape)), config.steps - config.ode_tail)
-    return GopPlan(shifted_grid(config.steps, config.shift), widths)
-
-
-def code_default(
-    name: str, prior: GaussianPrior, target: torch.Tensor, bits: float, seed: int, **settings: float
 ) -> Outcome:
-    """The default method on one of the two backbones, its settings as `configure` takes them."""
-    stream, effort = configure("default", settings)
-    codebook = TrellisCodebook(**stream.codebook.parameters)
-    plan = default_plan(prior, bits, stream.trajectory, effort, codebook, backbone(name).tail_end)
-    return code(prior, target, plan, stream.trajectory, codebook, seed)
-
-
-def code_gvcc(prior: GaussianPrior, target: torch.Tensor, bits: float, seed: int) -> Outcome:
-    """The gvcc preset with as many whole atoms as the bits pay for; its choice of atoms is simulated."""
-    stream, _ = configure("gvcc")
-    codebook = Simulated(GvccCodebook(k=16384))
-    return code(prior, target, uniform_plan(prior, bits, stream.trajectory, codebook), stream.trajectory, codebook, seed)
+    """Codes the target at `bits` a dimension, with settings as `configure` returns them, and says what came out."""
+    stream, effort = settings
+    chosen = plan(prior, bits, stream, effort, codebook, tail_end)
+    emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
+    noise = ChooseNoise(codebook, NoiseAddress(seed, 0, 0), target, chosen.step_bits, emphasis, lambda k, mse: None)
+    output = rollout(prior.velocity, prior.shape, TrajectoryStep(stream.trajectory, chosen, noise))
+    mse = float((output - target).square().mean())
+    return Outcome(sum(chosen.step_bits) / target.numel(), mse, float(output.var((1, 2, 3)).mean()))

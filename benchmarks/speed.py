@@ -32,8 +32,8 @@ from rfcodec.backbones.diffusers.sources import Checkpoint, checkpoints
 from rfcodec.config import TrajectoryConfig
 from rfcodec.flow.time_grid import shifted_grid
 from rfcodec.protocols import Condition, Latents, Shape, Step
-from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
-from rfcodec.trajectory.rate import split_bits
+from rfcodec.trajectory.noise import ChooseNoise, Emphasis, ReplayNoise
+from rfcodec.trajectory.rate import Steps, split_bits
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 from rfcodec.types import Identity, NoiseAddress
 
@@ -102,11 +102,11 @@ def measure(backbone: DiffusersBackbone, size: tuple[int, int, int], bpp: float,
     condition = backbone.condition(Condition(frames, width, height))
     shape = condition.shape
     codebook, trajectory = TrellisCodebook(), TrajectoryConfig(steps=steps, ode_tail=2)
-    coded = steps - trajectory.ode_tail
+    coded = Steps(steps - trajectory.tail_steps, trajectory.bit_ramp)
     bits = split_bits(codebook, shape, int(bpp * width * height * frames), coded)
     plan = GopPlan(shifted_grid(steps, 3.0), bits)
     target = torch.randn(shape, generator=torch.Generator()).to(device)
-    chooser = ChooseNoise(codebook, NoiseAddress(1, 0, 0), target, bits, torch.ones(shape[1]), lambda k, mse: None)
+    chooser = ChooseNoise(codebook, NoiseAddress(1, 0, 0), target, bits, Emphasis(torch.ones(()), 0.3), lambda k, mse: None)
     encode = Clocked(TrajectoryStep(trajectory, plan, chooser), device)
     begin = time.perf_counter()
     found = backbone.run(condition, encode)
@@ -120,8 +120,8 @@ def measure(backbone: DiffusersBackbone, size: tuple[int, int, int], bpp: float,
         "bits_per_step": bits[0],
         "decoder_equal": equal,
         "encode_seconds": total,
-        **_summary("encode", encode, coded),
-        **_summary("decode", decode, coded),
+        **_summary("encode", encode, coded.count),
+        **_summary("decode", decode, coded.count),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "peak_device_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if device.startswith("cuda") else None,
     }

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from rfcodec import registry
+from rfcodec import display, registry
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import (
     PREAMBLE,
@@ -155,6 +155,8 @@ def decode(
 
     `backbone` says where the weights are if not where the stream says: a folder, a hub id, a pipeline, a Backbone.
 
+    `realism` and `closing_steps` of `runtime` show other pictures from the same bits (docs/coding.md).
+
     With `partial` a damaged file is decoded as far as it is intact: a GOP cut short goes on as ODE, a lost one repeats
     the frame before it, each with a DamageWarning. Raises BitstreamError, BackboneMismatch, FrameRangeError.
     """
@@ -163,7 +165,7 @@ def decode(
     runtime = runtime if backbone is None else runtime.model_copy(update={"weights": backbone})
     engine = open_decoder(header, runtime)
     start, stop = _range(frames, header.num_frames)
-    pieces = _salvage(engine, data) if partial else _seek(engine, data, start, watcher or Watcher())
+    pieces = _salvage(engine, data, runtime) if partial else _seek(engine, data, start, watcher or Watcher(), runtime)
     for piece in pieces:
         first, last = max(start - piece.start, 0), min(stop - piece.start, len(piece.frames))
         if first < last:
@@ -191,7 +193,7 @@ def _range(frames: tuple[int | None, int | None], count: int) -> tuple[int, int]
     return start, stop
 
 
-def _seek(engine: Engine, data: bytes, start: int, watcher: Watcher) -> Iterator[DecodedFrames]:
+def _seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
     spans = engine.spans()
     wanted = next(span.index for span in spans if span.stop > start)
     first = 0 if engine.conditioner.chained else max(wanted - 1, 0)
@@ -208,7 +210,7 @@ def _seek(engine: Engine, data: bytes, start: int, watcher: Watcher) -> Iterator
             raise InvalidField(f"GOP {record.header.index} stands where GOP {number} should")
         decoded = next(decode_records(engine, [record], previous))
         watcher.gop(decoded, None, record_size(record))
-        yield _shown(decoded, record)
+        yield _shown(decoded, record, runtime)
         previous, done = decoded, number + 1
     if done < len(spans):
         raise TruncatedStream(f"the stream ends before its last GOP: it has {done} of {len(spans)}")
@@ -238,7 +240,7 @@ def _records_from(data: bytes, gop: int) -> Iterator[GopRecord]:
     return read_gops(read_units(reader))
 
 
-def _salvage(engine: Engine, data: bytes) -> Iterator[DecodedFrames]:
+def _salvage(engine: Engine, data: bytes, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
     reader = ByteReader(data)
     read_preamble(reader)
     records = {record.header.index: record for record in read_gops(salvage_units(reader))}
@@ -246,7 +248,7 @@ def _salvage(engine: Engine, data: bytes) -> Iterator[DecodedFrames]:
     shown: Frames | None = None
     for span in engine.spans():
         follows = engine.conditioner.chained or (previous is not None and previous.span.index == span.index - 1)
-        piece, decoded = _attempt(engine, records.get(span.index), span, previous if follows else None)
+        piece, decoded = _attempt(engine, (records.get(span.index), span, previous if follows else None), runtime)
         if piece and engine.conditioner.chained and previous and previous.span.index < span.index - 1:
             warnings.warn(f"GOP {span.index} stands on an older frame than it should", DamageWarning, stacklevel=3)
             piece = replace(piece, intact=False)
@@ -257,14 +259,15 @@ def _salvage(engine: Engine, data: bytes) -> Iterator[DecodedFrames]:
 
 
 def _attempt(
-    engine: Engine, record: GopRecord | None, span: GopSpan, previous: DecodedGop | None
+    engine: Engine, gop: tuple[GopRecord | None, GopSpan, DecodedGop | None], runtime: RuntimeConfig
 ) -> tuple[DecodedFrames | None, DecodedGop | None]:
+    record, span, previous = gop
     if record is None:
         warnings.warn(f"GOP {span.index} is lost: its frames repeat the one before", DamageWarning, stacklevel=4)
         return None, None
     try:
         decoded = next(decode_records(engine, [record], previous))
-        piece = _shown(decoded, record)
+        piece = _shown(decoded, record, runtime)
     except (BitstreamError, UnsupportedCondition) as error:  # a model may not do without the frames that are gone
         warnings.warn(f"GOP {span.index} is lost ({error}): its frames repeat the one before", DamageWarning, stacklevel=4)
         return None, _conditioned(engine, record, span, previous) if isinstance(error, UnsupportedCondition) else None
@@ -286,10 +289,11 @@ def _frozen(engine: Engine, span: GopSpan, before: Frames | None) -> DecodedFram
     return DecodedFrames(span.start + span.overlap, np.repeat(frame, span.num_shown, axis=0), None, intact=False)
 
 
-def _shown(decoded: DecodedGop, record: GopRecord) -> DecodedFrames:
+def _shown(decoded: DecodedGop, record: GopRecord, runtime: RuntimeConfig) -> DecodedFrames:
     digest = record.header.digest
     agrees = decoded.digest(len(digest)) == digest if digest else None
-    return DecodedFrames(decoded.span.start + decoded.span.overlap, decoded.shown, agrees, record.intact or agrees is True)
+    frames = display.shown(decoded, runtime)
+    return DecodedFrames(decoded.span.start + decoded.span.overlap, frames, agrees, record.intact or agrees is True)
 
 
 def record_size(record: GopRecord) -> int:

@@ -39,6 +39,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--override", metavar="NAME=VALUE", help="A backbone option that this machine sets otherwise."),
 ]
+Realism = Annotated[
+    float, typer.Option(help="Shown from the same bits: 0 the picture of least error, 1 the stream's own, up to 2 livelier.")
+]
+ClosingSteps = Annotated[int | None, typer.Option(help="Closing steps of what is shown; default: the stream's own.")]
 Weights = Annotated[
     Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")
 ]
@@ -126,6 +130,8 @@ def decode(
     target: Annotated[Path, typer.Argument(metavar="OUT", help=".mkv (lossless), .mp4 (H.264), .y4m or .yuv")],
     frames: Frames = ":",
     partial: Annotated[bool, typer.Option("--partial", help="Decode what is intact of a damaged file.")] = False,
+    realism: Realism = 1.0,
+    closing_steps: ClosingSteps = None,
     backbone: Where = None,
     overrides: Overrides = None,
     device: Device = "cpu",
@@ -135,7 +141,8 @@ def decode(
     """Turn a file back into a video."""
     from rfcodec.console import decode_to_file
 
-    runtime = _runtime(device, threads, offload, weights=backbone, overrides=_parse_settings(overrides or []))
+    shown = {"realism": realism, "closing_steps": closing_steps}
+    runtime = _runtime(device, threads, offload, weights=backbone, overrides=_parse_settings(overrides or []), **shown)
     decode_to_file(err, source, target, _parse_frames(frames), partial, runtime)
 
 
@@ -155,6 +162,8 @@ def verify(
     frames: Frames = ":",
     raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
     lpips_weights: Weights = None,
+    realism: Realism = 1.0,
+    closing_steps: ClosingSteps = None,
     backbone: Where = None,
     overrides: Overrides = None,
     device: Device = "cpu",
@@ -167,7 +176,8 @@ def verify(
     from rfcodec.verify import verify as run
 
     layout = _parse_raw(raw) if raw else None
-    runtime = _runtime(device, threads, offload, weights=backbone, overrides=_parse_settings(overrides or []))
+    shown = {"realism": realism, "closing_steps": closing_steps}
+    runtime = _runtime(device, threads, offload, weights=backbone, overrides=_parse_settings(overrides or []), **shown)
     result = run(source, against, _parse_frames(frames), layout, lpips_weights, runtime)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:

@@ -17,11 +17,11 @@ from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.engine import DecodedGop, Engine, check_identity, make_header, open_backbone, write_options
 from rfcodec.errors import InvalidField
 from rfcodec.intra import TrajectoryFrames
-from rfcodec.planning import GopFacts, latent_weights, measure_profile, plan_gop, plan_rate
+from rfcodec.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
 from rfcodec.protocols import Condition, Decoded
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
-from rfcodec.trajectory.step import GopPlan, Noise, TrajectoryStep
+from rfcodec.trajectory.step import GopPlan, HandOver, Noise, TrajectoryStep
 from rfcodec.types import Frames, GopSpan
 from rfcodec.video import Video
 
@@ -63,7 +63,7 @@ def encode(
             engine.start_address(span.index),
             coded,
             gop_plan.step_bits,
-            latent_weights(span, coded.shape[1], effort),
+            choice_emphasis(span, facts.shape, effort),
             lambda k, mse, span=span: watcher.step(span, k, mse),
         )
         correction = ChooseCorrection(engine.conditioner.corrector, target, span.tail, budget.correction)
@@ -98,9 +98,9 @@ def reconstruct(
     engine: Engine, span: GopSpan, condition: Condition, plan: GopPlan, noise: Noise, correction: Correction
 ) -> DecodedGop:
     """Both sides, the only way from bytes to latents: the noise object picks atoms, chosen or replayed."""
-    step = TrajectoryStep(engine.trajectory, plan, noise)
+    step = HandOver(TrajectoryStep(engine.trajectory, plan, noise), len(plan.step_bits))
     latents = engine.backbone.run(engine.prepare(condition), step)
-    return DecodedGop(engine, span, condition, correction(latents))
+    return DecodedGop(engine, span, condition, correction(latents), step.handover)
 
 
 def gop_units(header: GopHeader, side_info: bytes, packed: bytes, correction: bytes) -> Iterator[Unit]:

@@ -19,9 +19,17 @@ class TrajectoryConfig(_Config):
     scale: float = Field(default=1.0, ge=0, le=100, description="eta, or scale of g")
     power: float = Field(default=2.0, ge=0, le=100, description="power of t in g")
     steps: int = Field(default=20, ge=2, le=500, description="model evaluations of a GOP")
-    ode_tail: int = Field(default=6, ge=1, le=499, description="closing steps without bits")
+    ode_tail: int | None = Field(
+        default=None, ge=1, le=499, description="closing steps without bits; default: three of ten, rounded up"
+    )
     tail_order: int = Field(default=2, ge=1, le=2, description="order of the closing steps")
+    bit_ramp: int = Field(default=1, ge=0, le=4, description="growth of bits: coded step k has a share (k + 1)^bit_ramp")
     shift: float = Field(default=0.0, ge=0, le=1000, description="shift of the uniform grid; 0: equal information")
+
+    @property
+    def tail_steps(self) -> int:
+        """Closing steps without bits."""
+        return self.ode_tail or -(-3 * self.steps // 10)
 
 
 class CodebookConfig(_Config):
@@ -57,7 +65,7 @@ class EncoderConfig(_Config):
     )
     efficiency: float | None = Field(default=None, gt=0, le=1, description="planned efficiency; default: the codebook's")
     information_share: float = Field(
-        default=0.7,
+        default=0.85,
         gt=0,
         le=1,
         description="share of the information that the bits can carry that the grid is planned for",
@@ -66,6 +74,9 @@ class EncoderConfig(_Config):
         default=None, gt=0, lt=1, description="time from which the ODE tail jumps to 0; default: the backbone's"
     )
     reference_weight: float = Field(default=0.3, ge=0, le=1000, description="bits of a reference frame, in GOPs' worth")
+    spectral_emphasis: float = Field(
+        default=0.3, ge=0, le=1, description="exponent of the power of a band in its weight in the choice; 0: none"
+    )
     tail_weight: float = Field(
         default=1.5, ge=0, le=1000, description="weight of the latent frames that the next GOP stands on"
     )
@@ -78,7 +89,7 @@ class EncoderConfig(_Config):
 
 
 class RuntimeConfig(_Config):
-    """Where the model runs."""
+    """Where the model runs, and how a decoder shows what it decodes; nothing of this changes the stream or its digests."""
 
     device: str = Field(default="cpu", description="torch device")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; default: torch's own")
@@ -91,4 +102,13 @@ class RuntimeConfig(_Config):
     )
     offload: Literal["none", "model", "group", "sequential"] = Field(
         default="none", description="which parts of a pipeline wait in main memory for their turn on the device"
+    )
+    realism: float = Field(
+        default=1.0,
+        ge=0,
+        le=2,
+        description="shown by a decoder: 0 the picture of least error, 1 the stream's own, 2 livelier",
+    )
+    closing_steps: int | None = Field(
+        default=None, ge=1, le=40, description="closing steps of what a decoder shows; default: the stream's own tail"
     )

@@ -27,7 +27,7 @@ from rfcodec.protocols import (
     Reference,
     Shape,
 )
-from rfcodec.trajectory.rate import split_bits
+from rfcodec.trajectory.rate import Steps, split_bits
 from rfcodec.trajectory.step import GopPlan
 from rfcodec.types import Frames, GopSpan, Identity, NoiseAddress, VideoFormat
 
@@ -92,8 +92,9 @@ def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) ->
         diffusion_scale=trajectory.scale,
         diffusion_power=trajectory.power,
         steps=trajectory.steps,
-        ode_tail=trajectory.ode_tail,
+        ode_tail=trajectory.tail_steps,
         tail_order=trajectory.tail_order,
+        bit_ramp=trajectory.bit_ramp,
         shift=trajectory.shift,
         seed=stream.seed,
         backbone=identity.name,
@@ -106,19 +107,28 @@ def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) ->
 
 @final
 class DecodedGop:
-    """A GOP as both sides hold it: its condition, its final latents, its frames on first use."""
+    """A GOP as both sides hold it: its condition, its final latents, its frames on first use.
 
-    def __init__(self, engine: "Engine", span: GopSpan, condition: Condition, latents: Latents) -> None:
-        self.span, self.condition, self.latents = span, condition, latents
-        self._engine = engine
+    `handover` is the time and the state in which the coded steps ended; None where there was no trajectory.
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        span: GopSpan,
+        condition: Condition,
+        latents: Latents,
+        handover: tuple[float, Latents] | None = None,
+    ) -> None:
+        self.engine, self.span, self.condition, self.latents, self.handover = engine, span, condition, latents, handover
         self._frames: Frames | None = None
 
     @property
     def frames(self) -> Frames:
         """Frames of the GOP at the true size."""
         if self._frames is None:
-            header = self._engine.header
-            frames = self._engine.backbone.decode(self.latents)
+            header = self.engine.header
+            frames = self.engine.backbone.decode(self.latents)
             self._frames = np.ascontiguousarray(frames[: self.span.num_frames, : header.height, : header.width])
         return self._frames
 
@@ -126,6 +136,10 @@ class DecodedGop:
     def shown(self) -> Frames:
         """The frames that this GOP adds to the output."""
         return self.frames[self.span.overlap :]
+
+    def with_latents(self, latents: Latents) -> "DecodedGop":
+        """The same GOP with other final latents."""
+        return DecodedGop(self.engine, self.span, self.condition, latents, self.handover)
 
     def digest(self, size: int) -> bytes:
         """BLAKE2s of the latents' float32 bytes, cut to `size`."""
@@ -152,8 +166,14 @@ class Engine:
             steps=header.steps,
             ode_tail=header.ode_tail,
             tail_order=header.tail_order,
+            bit_ramp=header.bit_ramp,
             shift=header.shift,
         )
+
+    @property
+    def coded_steps(self) -> Steps:
+        """The steps that carry bits."""
+        return Steps(self.header.coded_steps, self.header.bit_ramp)
 
     def spans(self) -> list[GopSpan]:
         """The GOPs of the video."""
@@ -216,7 +236,7 @@ class Engine:
             raise InvalidField(f"GOP {header.index} has {len(header.levels)} levels for {sequence.steps} steps")
         else:
             grid = levels_to_grid(header.levels)
-        return GopPlan(grid, split_bits(self.codebook, shape, header.symbol_bits, sequence.coded_steps))
+        return GopPlan(grid, split_bits(self.codebook, shape, header.symbol_bits, self.coded_steps))
 
     def start_address(self, gop: int) -> NoiseAddress:
         """Address of the noise at t = 1 of a GOP; its coded steps follow."""

@@ -11,8 +11,8 @@ from rfcodec.config import EncoderConfig
 from rfcodec.engine import Engine
 from rfcodec.planning import choose_levels, measure_profile
 from rfcodec.protocols import Condition, Frame
-from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
-from rfcodec.trajectory.rate import split_bits
+from rfcodec.trajectory.noise import ChooseNoise, Emphasis, ReplayNoise
+from rfcodec.trajectory.rate import announced_bits
 from rfcodec.trajectory.step import GopPlan, Noise, TrajectoryStep
 from rfcodec.types import NoiseAddress
 
@@ -32,16 +32,15 @@ class TrajectoryFrames:
         target = engine.backbone.encode(engine.pad(frame[None]))
         shape = tuple(target.shape)
         profile = measure_profile(engine, engine.backbone.condition(self._condition()), target, effort)
-        steps = engine.header.coded_steps
-        room = max(8 * max_bytes, steps * engine.codebook.least_bits(shape))
+        steps = engine.coded_steps
+        room = max(8 * max_bytes, steps.count * engine.codebook.least_bits(shape))
         levels = choose_levels(engine, shape, room, profile, effort)
         head = len(fields.write(GopHeader(0, room, levels, b"")))
-        room = max(8 * (max_bytes - head), steps * engine.codebook.least_bits(shape))
-        header = GopHeader(0, sum(split_bits(engine.codebook, shape, room, steps)), levels, b"")
+        room = max(8 * (max_bytes - head), steps.count * engine.codebook.least_bits(shape))
+        header = GopHeader(0, announced_bits(engine.codebook, shape, room, steps), levels, b"")
         plan = engine.gop_plan(header, shape)
-        noise = ChooseNoise(
-            engine.codebook, self._address(), target, plan.step_bits, torch.ones(shape[1]), lambda k, mse: None
-        )
+        emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
+        noise = ChooseNoise(engine.codebook, self._address(), target, plan.step_bits, emphasis, lambda k, mse: None)
         self._run(plan, noise)
         return fields.write(header) + symbols.pack(noise.symbols, plan.step_bits)
 

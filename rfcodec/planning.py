@@ -15,10 +15,10 @@ from rfcodec.config import EncoderConfig
 from rfcodec.engine import Engine
 from rfcodec.errors import BudgetTooSmall, ConfigError, FrameSizeError
 from rfcodec.flow.path import time_of_snr
-from rfcodec.flow.time_grid import equal_information_levels, tail_levels, within_range
+from rfcodec.flow.time_grid import information_levels, tail_levels, within_range
 from rfcodec.protocols import Latents, Shape
-from rfcodec.trajectory.noise import ProbeStep
-from rfcodec.trajectory.rate import GopBudget, RatePlan, file_budget, split_bits
+from rfcodec.trajectory.noise import Emphasis, ProbeStep
+from rfcodec.trajectory.rate import GopBudget, RatePlan, announced_bits, file_budget, split_bits
 from rfcodec.types import GopSpan, InformationProfile
 
 PROBE_LOG_SNR = (-6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0)
@@ -84,36 +84,37 @@ def plan_gop(engine: Engine, facts: GopFacts, effort: EncoderConfig) -> GopHeade
     header = GopHeader(span.index, max(8 * (budget.total - spent), 0), (), bytes(effort.digest_bytes))
     header = replace(header, levels=choose_levels(engine, shape, header.symbol_bits, facts.profile, effort))
     spent += unit_size(len(fields.write(header)))
-    widths = split_bits(engine.codebook, shape, max(8 * largest_payload(budget.total - spent), 0), engine.header.coded_steps)
+    steps = engine.coded_steps
+    room = announced_bits(engine.codebook, shape, max(8 * largest_payload(budget.total - spent), 0), steps)
     least = engine.codebook.least_bits(shape)
     if engine.codebook.usable_bits(shape, 1 << 40) < least:
         raise FrameSizeError(f"a GOP of {shape} latents (c f h w) is too small for this codebook: use larger frames")
-    if min(widths) < least:
-        needed = spent + unit_size(-(-least * len(widths) // 8)) + 1
+    if min(split_bits(engine.codebook, shape, room, steps)) < least:
+        needed = spent + unit_size(-(-least * steps.count // 8)) + 1
         raise BudgetTooSmall(_too_small(engine, span, needed, len(side_info), effort))
-    return replace(header, symbol_bits=sum(widths))
+    return replace(header, symbol_bits=room)
 
 
 def choose_levels(
     engine: Engine, shape: Shape, bits: int, profile: InformationProfile, effort: EncoderConfig
 ) -> tuple[int, ...]:
-    """The equal-information grid for that many bits, then the ODE tail; empty where the grid is uniform."""
+    """The grid on which every bit carries the same information, then the ODE tail; empty where the grid is uniform."""
     if engine.header.shift:
         return ()
     efficiency = effort.efficiency or engine.codebook.efficiency
-    usable = sum(split_bits(engine.codebook, shape, bits, engine.header.coded_steps))
-    nats = effort.information_share * efficiency * usable * math.log(2) / math.prod(shape)
-    coded = equal_information_levels(profile, nats, engine.header.coded_steps)
+    widths = split_bits(engine.codebook, shape, bits, engine.coded_steps)
+    nats_per_bit = effort.information_share * efficiency * math.log(2) / math.prod(shape)
+    coded = information_levels(profile, [nats_per_bit * width for width in widths])
     tail = tail_levels(coded[-1], effort.tail_end or engine.backbone.tail_end, engine.header.ode_tail)
     return within_range(coded + tail)
 
 
-def latent_weights(span: GopSpan, latent_frames: int, effort: EncoderConfig) -> torch.Tensor:
-    """Weights of the choice over latent frames: more for the tail that the next GOP stands on."""
-    weights = torch.ones(latent_frames)
+def choice_emphasis(span: GopSpan, shape: Shape, effort: EncoderConfig) -> Emphasis:
+    """What the choice cares for: more for the tail that the next GOP stands on, more for what is least known."""
+    weights = torch.ones(1, shape[1], 1, 1)
     if span.tail:
-        weights[-span.tail :] = effort.tail_weight
-    return weights
+        weights[:, -span.tail :] = effort.tail_weight
+    return Emphasis(weights, effort.spectral_emphasis)
 
 
 def _too_small(engine: Engine, span: GopSpan, needed: int, side_bytes: int, effort: EncoderConfig) -> str:

@@ -159,6 +159,8 @@ def test_the_command_line_is_frozen():
         "target",
         "--frames",
         "--partial",
+        "--realism",
+        "--closing-steps",
         "--backbone",
         "--override",
         "--device",

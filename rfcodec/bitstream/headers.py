@@ -35,6 +35,7 @@ class SequenceHeader:
     steps: int = uint("model evaluations of a GOP", 2, 500)
     ode_tail: int = uint("closing steps that carry no bits", 1, 499)
     tail_order: int = uint("order of the closing steps", 1, 2)
+    bit_ramp: int = uint("growth of bits: coded step k has a share (k + 1)^bit_ramp", 0, 4)
     shift: float = milli("shift of the uniform grid; 0: each GOP writes its own grid", 0, 1000)
     seed: int = uint("seed of all noise", 0, 2**62 - 1)
     backbone: str = text("name of the backbone", 255)
@@ -66,7 +67,7 @@ class GopHeader:
     """What differs from GOP to GOP."""
 
     index: int = uint("number of the GOP", 0, 2**31 - 1)
-    symbol_bits: int = uint("bits of all symbols, shared evenly by the coded steps", 0, 2**40)
+    symbol_bits: int = uint("bits that the coded steps share; what none can use stays unspent", 0, 2**40)
     levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 499)
     digest: bytes = octets("BLAKE2s of the final latents, cut", 32)
 

@@ -41,14 +41,14 @@ def levels_to_grid(levels: Sequence[int]) -> tuple[float, ...]:
     return (1.0, *map(level_to_time, levels), 0.0)
 
 
-def equal_information_levels(profile: InformationProfile, nats: float, steps: int) -> tuple[int, ...]:
-    """Levels after each of `steps` coded steps that each carry nats / steps per dimension at eta = 1.
+def information_levels(profile: InformationProfile, nats: Sequence[float]) -> tuple[int, ...]:
+    """Levels after each coded step, step k carrying nats[k] per dimension at eta = 1.
 
-    From t = 1 on, A(s)^2 = A(t)^2 + 2 (nats / steps) / mmse(t). Levels increase by at least one.
+    From t = 1 on, A(s)^2 = A(t)^2 + 2 nats[k] / mmse(t). Levels increase by at least one.
     """
     power, t, levels = 0.0, 1.0, [0]
-    for _ in range(steps):
-        power += 2 * (nats / steps) / profile.at(t)
+    for kappa in nats:
+        power += 2 * kappa / profile.at(t)
         t = time_of_snr(math.sqrt(power))
         levels.append(max(levels[-1] + 1, time_to_level(t)))
     return tuple(levels[1:])

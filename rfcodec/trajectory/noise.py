@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Thread
 from typing import final
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from rfcodec.flow.path import amplitude_snr, interpolate, velocity_to_clean
 from rfcodec.protocols import Codebook, Latents, Shape
+from rfcodec.trajectory.direction import emphasise
 from rfcodec.types import InformationProfile, NoiseAddress
 
 
@@ -43,11 +45,23 @@ class _Ahead:
             self._codebook.prepare(address, shape, bits, self._search)
 
 
+@dataclass(frozen=True)
+class Emphasis:
+    """What the choice should care for: weights that broadcast to c f h w, and the exponent of `emphasise`."""
+
+    weights: Tensor
+    spectral: float = 0.0
+
+    def __call__(self, residual: Latents) -> Latents:
+        """The direction that the noise should take."""
+        return emphasise(residual, self.spectral) * self.weights.to(residual.device)
+
+
 @final
 class ChooseNoise:
     """Encoder: chooses the noise that points from x0_hat to the target, and records its symbols.
 
-    `weights` over latent frames shape the choice alone; `watch(k, mse)` is told the error of x0_hat before each step.
+    `watch(k, mse)` is told the error of x0_hat before each step.
     """
 
     def __init__(
@@ -56,13 +70,13 @@ class ChooseNoise:
         start: NoiseAddress,
         target: Latents,
         step_bits: Sequence[int],
-        weights: Tensor,
+        emphasis: Emphasis,
         watch: Callable[[int, float], None],
     ) -> None:
         self.symbols: list[int] = []
         self._codebook, self._start, self._step_bits = codebook, start, step_bits
         self._target, self._watch = target, watch
-        self._weights = weights.reshape(1, -1, 1, 1).to(target.device)
+        self._emphasis = emphasis
         self._ahead = _Ahead(codebook, start, step_bits, search=True)
 
     def start(self, shape: Shape) -> Latents:
@@ -76,7 +90,7 @@ class ChooseNoise:
         residual = self._target - x0_hat.to(self._target.device)
         self._watch(k, float(residual.square().mean()))
         address = _address(self._start.seed, self._start.gop, k)
-        symbols, z = self._codebook.choose(address, residual * self._weights, self._step_bits[k])
+        symbols, z = self._codebook.choose(address, self._emphasis(residual), self._step_bits[k])
         self.symbols.append(symbols)
         self._ahead.prepare(k + 1, tuple(x0_hat.shape))
         return z

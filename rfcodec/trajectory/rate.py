@@ -68,10 +68,35 @@ class RatePlan:
         return cls(tuple(budgets))
 
 
-def split_bits(codebook: Codebook, shape: Shape, total: int, steps: int) -> tuple[int, ...]:
-    """Bits of each coded step out of `total`: as even as the codebook can. Integers alone, the same on both sides."""
-    widths: list[int] = []
-    for k in range(steps):
-        share = (total - sum(widths)) // (steps - k)
-        widths.append(codebook.usable_bits(shape, share))
+@dataclass(frozen=True)
+class Steps:
+    """Coded steps of a GOP, and how their bits grow: step k has a share (k + 1)^ramp, ramp 0 being even."""
+
+    count: int
+    ramp: int
+
+    @property
+    def weights(self) -> list[int]:
+        """Share of each step."""
+        return [(k + 1) ** self.ramp for k in range(self.count)]
+
+
+def split_bits(codebook: Codebook, shape: Shape, total: int, steps: Steps) -> tuple[int, ...]:
+    """Bits of each coded step out of `total`: by weight, as near as the codebook can, and at least its fewest.
+
+    From the last step to the first, so that what a full step leaves goes to those before it. Integers alone, the same on
+    both sides.
+    """
+    weights, least = steps.weights, codebook.least_bits(shape)
+    widths, left = [0] * steps.count, total
+    for k in range(steps.count - 1, -1, -1):
+        share = left * weights[k] // sum(weights[: k + 1])
+        widths[k] = codebook.usable_bits(shape, min(max(share, least), max(left - k * least, 0)))
+        left -= widths[k]
     return tuple(widths)
+
+
+def announced_bits(codebook: Codebook, shape: Shape, total: int, steps: Steps) -> int:
+    """What a header says for `total` bits: those that are spent, where they split alike, else `total`."""
+    widths = split_bits(codebook, shape, total, steps)
+    return sum(widths) if split_bits(codebook, shape, sum(widths), steps) == widths else total

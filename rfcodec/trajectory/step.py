@@ -101,3 +101,23 @@ def _euler_maruyama(diffusion: Diffusion) -> Solver:
 
 
 SOLVERS: dict[str, Any] = {"posterior": _posterior, "euler_maruyama": _euler_maruyama}
+
+
+@final
+class HandOver:
+    """A step that remembers the state in which its coded steps leave the trajectory to the ODE tail."""
+
+    def __init__(self, step: TrajectoryStep, coded: int) -> None:
+        self.time_grid: Sequence[float] = step.time_grid
+        self.handover: tuple[float, Latents] | None = None
+        self._step, self._coded = step, coded
+
+    def start(self, shape: Shape) -> Latents:
+        """That of the step."""
+        return self._step.start(shape)
+
+    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
+        """That of the step."""
+        if k == self._coded:
+            self.handover = self.time_grid[k], x.float().clone()  # drivers may write into their state
+        return self._step(k, x, v)

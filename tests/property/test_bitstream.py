@@ -66,6 +66,7 @@ def sequence_headers(draw):
         diffusion_power=draw(thousandths(0, 100)),
         steps=steps,
         ode_tail=draw(st.integers(1, steps - 1)),
+        bit_ramp=draw(st.integers(0, 4)),
         tail_order=draw(st.integers(1, 2)),
         shift=draw(thousandths(0, 1000)),
         seed=draw(st.integers(0, 2**62 - 1)),

@@ -17,7 +17,7 @@ from conditioning.i2v import ImageToVideo
 from conditioning.t2v import TextToVideo
 from rfcodec.config import EncoderConfig
 from rfcodec.errors import ConfigError
-from rfcodec.trajectory.rate import RatePlan, file_budget, split_bits
+from rfcodec.trajectory.rate import RatePlan, Steps, announced_bits, file_budget, split_bits
 from rfcodec.types import GopSpan, VideoFormat
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -122,35 +122,57 @@ def test_the_tail_gets_its_share_of_what_references_leave():
 
 @pytest.mark.parametrize("codebook", CODEBOOKS, ids=str)
 @steady
-@given(total=st.integers(0, 60_000), steps=st.integers(1, 40))
-def test_split_bits(codebook, total, steps):
+@given(total=st.integers(0, 60_000), count=st.integers(1, 40), ramp=st.integers(0, 4))
+def test_split_bits(codebook, total, count, ramp):
+    steps = Steps(count, ramp)
     widths = split_bits(codebook, SHAPE, total, steps)
-    assert len(widths) == steps
+    assert len(widths) == count
     assert sum(widths) <= total
     assert all(codebook.usable_bits(SHAPE, width) == width for width in widths)
-    # as the decoder computes them: from what is really spent
-    assert split_bits(codebook, SHAPE, sum(widths), steps) == widths
+
+
+@pytest.mark.parametrize("codebook", CODEBOOKS, ids=str)
+@steady
+@given(total=st.integers(0, 60_000), count=st.integers(1, 40), ramp=st.integers(0, 4))
+def test_a_header_says_what_splits_alike(codebook, total, count, ramp):
+    steps = Steps(count, ramp)
+    widths, said = split_bits(codebook, SHAPE, total, steps), announced_bits(codebook, SHAPE, total, steps)
+    assert sum(widths) <= said <= total
+    assert split_bits(codebook, SHAPE, said, steps) == widths
+    if count * codebook.least_bits(SHAPE) <= total < count * codebook.usable_bits(SHAPE, 1 << 40):
+        assert total - sum(widths) < quantum(codebook, widths[0])
 
 
 def quantum(codebook, width):
     """What the next larger width costs more."""
-    return next(more for more in range(1, 10_000) if codebook.usable_bits(SHAPE, width + more) > width)
+    return next((more for more in range(1, 10_000) if codebook.usable_bits(SHAPE, width + more) > width), 10_000)
 
 
 @pytest.mark.parametrize("codebook", CODEBOOKS, ids=str)
-@pytest.mark.parametrize(("total", "steps"), [(1000, 7), (3000, 14), (251, 1), (777, 3)])
-def test_bits_are_split_evenly_and_all_but_a_rest_is_spent(codebook, total, steps):
-    widths = split_bits(codebook, SHAPE, total, steps)
+@pytest.mark.parametrize(("total", "count"), [(1000, 7), (3000, 14), (251, 1), (777, 3)])
+def test_bits_are_split_evenly_and_all_but_a_rest_is_spent(codebook, total, count):
+    total = max(total, count * codebook.least_bits(SHAPE))
+    widths = split_bits(codebook, SHAPE, total, Steps(count, 0))
     assert max(widths) - min(widths) <= quantum(codebook, min(widths))
-    assert total - sum(widths) < quantum(codebook, widths[-1])
+    assert total - sum(widths) < quantum(codebook, widths[0])
 
 
-def test_equal_shares_where_they_come_out_even():
-    assert split_bits(TrellisCodebook(), SHAPE, 1400, 14) == (100,) * 14
-    assert split_bits(TrellisCodebook(), SHAPE, 1403, 14) == (100,) * 13 + (102,)
+def test_bits_grow_by_the_ramp():
+    assert split_bits(TrellisCodebook(), SHAPE, 1400, Steps(14, 0)) == (100,) * 14
+    assert split_bits(TrellisCodebook(), SHAPE, 1403, Steps(14, 0)) == (102,) + (100,) * 13
+    assert split_bits(TrellisCodebook(), SHAPE, 600, Steps(3, 1)) == (100, 200, 300)
+    assert split_bits(TrellisCodebook(), SHAPE, 1400, Steps(3, 2)) == (100, 400, 900)
 
 
-def test_more_than_fits_is_not_spent():
+def test_every_step_gets_the_least_that_it_can_spend():
+    codebook = TopMCodebook(k=512)
+    least = codebook.least_bits(SHAPE)
+    widths = split_bits(codebook, SHAPE, 14 * least + 5, Steps(14, 4))
+    assert widths == (least,) * 14
+
+
+def test_what_a_full_step_leaves_goes_to_those_before_it():
     most = TrellisCodebook().usable_bits(SHAPE, 1 << 40)
-    assert split_bits(TrellisCodebook(), SHAPE, 1 << 40, 5) == (most,) * 5
     assert most == math.prod(SHAPE) // 8 * 2
+    assert split_bits(TrellisCodebook(), SHAPE, 1 << 40, Steps(5, 1)) == (most,) * 5
+    assert split_bits(TrellisCodebook(), SHAPE, 2 * most + 100, Steps(3, 3)) == (178, 1422, most)

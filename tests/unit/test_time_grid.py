@@ -12,7 +12,7 @@ from rfcodec.flow.sde import EtaDiffusion, PowerDiffusion, noise_information
 from rfcodec.flow.time_grid import (
     LEVELS_PER_NEPER,
     TIME_RESOLUTION,
-    equal_information_levels,
+    information_levels,
     level_to_time,
     levels_to_grid,
     shifted_grid,
@@ -109,7 +109,7 @@ def test_the_nearest_level(t):
 
 def test_equal_information_on_a_constant_profile_is_in_closed_form():
     profile = InformationProfile((0.0,), (0.25,))
-    levels = equal_information_levels(profile, nats=2.0, steps=4)
+    levels = information_levels(profile, [0.5] * 4)
     wanted = [time_of_snr(math.sqrt(2 * 0.5 * (k + 1) / 0.25)) for k in range(4)]
     assert levels == tuple(time_to_level(t) for t in wanted)
 
@@ -117,7 +117,7 @@ def test_equal_information_on_a_constant_profile_is_in_closed_form():
 @pytest.mark.parametrize(("nats", "steps"), [(0.02, 14), (0.1, 14), (0.1, 5), (0.6, 18), (0.3, 40)])
 def test_every_coded_step_carries_the_same_information(nats, steps):
     profile = falling_profile()
-    grid = levels_to_grid(equal_information_levels(profile, nats, steps))[:-1]
+    grid = levels_to_grid(information_levels(profile, [nats / steps] * steps))[:-1]
     shares = []
     for t, s in pairwise(grid):
         information = noise_information(t, s, EtaDiffusion(1), profile.at(t))
@@ -128,8 +128,16 @@ def test_every_coded_step_carries_the_same_information(nats, steps):
     assert sum(shares) == pytest.approx(nats, rel=0.06)
 
 
+def test_a_step_carries_what_it_is_told_to():
+    nats = [0.02, 0.05, 0.1, 0.4]
+    profile = InformationProfile((0.0,), (0.25,))
+    grid = levels_to_grid(information_levels(profile, nats))[:-1]
+    for kappa, (t, s) in zip(nats, pairwise(grid), strict=True):
+        assert noise_information(t, s, EtaDiffusion(1), 0.25) == pytest.approx(kappa, rel=0.15)
+
+
 def test_a_grid_for_no_information_still_increases():
-    assert equal_information_levels(falling_profile(), 0.0, 3) == (1, 2, 3)
+    assert information_levels(falling_profile(), [0.0] * 3) == (1, 2, 3)
 
 
 @pytest.mark.parametrize("levels", [(300, 900, 1000), (600, 601), (1, 2**31)])
@@ -141,14 +149,14 @@ def test_levels_that_no_encoder_writes_are_refused(levels):
 @steady
 @given(st.floats(1e-7, 5), st.integers(1, 60))
 def test_coded_levels_increase(nats, steps):
-    levels = equal_information_levels(falling_profile(), nats, steps)
+    levels = information_levels(falling_profile(), [nats / steps] * steps)
     assert len(levels) == steps
     assert levels[0] >= 1
     assert all(a < b for a, b in pairwise(levels))
 
 
 def test_more_information_ends_later():
-    ends = [equal_information_levels(falling_profile(), nats, 14)[-1] for nats in (0.01, 0.05, 0.2, 1.0)]
+    ends = [information_levels(falling_profile(), [nats / 14] * 14)[-1] for nats in (0.01, 0.05, 0.2, 1.0)]
     assert all(a < b for a, b in pairwise(ends))
 
 

@@ -75,7 +75,7 @@ def _refuse_options(name: str, options: Mapping[str, str]) -> None:
 def pixel_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
     """Video in pixels of decorrelated colour, with a spectrum fitted to natural video. Runs on the CPU."""
     _refuse_options("gaussian", options)
-    return _open("gaussian", "pixel.json", PixelTransform(), 0.1)
+    return _open("gaussian", "pixel.json", PixelTransform(), 0.15)
 
 
 def latent_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
