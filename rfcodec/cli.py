@@ -81,6 +81,9 @@ def encode(
     frames: Frames = ":",
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
     raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    roi: Annotated[
+        Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
+    ] = None,
     preset: Annotated[str, typer.Option(help="default or gvcc.")] = "default",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
@@ -108,6 +111,7 @@ def encode(
         "codebook.name": codebook,
         "still": still,
         "prompt": prompt,
+        "roi": roi,
     }
     chosen = {name: value for name, value in named.items() if value is not None} | _parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:

@@ -19,6 +19,7 @@ from rfcodec.errors import InvalidField
 from rfcodec.intra import TrajectoryFrames
 from rfcodec.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
 from rfcodec.protocols import Condition, Decoded
+from rfcodec.regions import open_mask
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
 from rfcodec.trajectory.step import GopPlan, HandOver, Noise, TrajectoryStep
@@ -46,6 +47,7 @@ def encode(
     engine = Engine(fields.read_whole(SequenceHeader, written), backbone, TrajectoryFrames)
     spans = engine.spans()
     plan = plan_rate(engine, spans, effort)
+    mask = open_mask(effort.roi, video.format)
     yield Unit(UnitType.SEQUENCE, written)
     previous: DecodedGop | None = None
     for span, budget in zip(spans, plan.budgets, strict=True):
@@ -63,7 +65,7 @@ def encode(
             engine.start_address(span.index),
             coded,
             gop_plan.step_bits,
-            choice_emphasis(span, facts.shape, effort),
+            choice_emphasis(engine, span, facts.shape, effort, mask),
             lambda k, mse, span=span: watcher.step(span, k, mse),
         )
         correction = ChooseCorrection(engine.conditioner.corrector, target, span.tail, budget.correction)

@@ -77,6 +77,11 @@ class EncoderConfig(_Config):
     spectral_emphasis: float = Field(
         default=0.3, ge=0, le=1, description="exponent of the power of a band in its weight in the choice; 0: none"
     )
+    roi: Any = Field(
+        default=None,
+        description="mask of the region of interest: path of a picture or of a video, or an array; white counts",
+    )
+    roi_gain: float = Field(default=3.0, gt=0, le=100, description="weight of the region over the rest in the choice")
     tail_weight: float = Field(
         default=1.5, ge=0, le=1000, description="weight of the latent frames that the next GOP stands on"
     )

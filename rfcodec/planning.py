@@ -17,9 +17,11 @@ from rfcodec.errors import BudgetTooSmall, ConfigError, FrameSizeError
 from rfcodec.flow.path import time_of_snr
 from rfcodec.flow.time_grid import information_levels, tail_levels, within_range
 from rfcodec.protocols import Latents, Shape
+from rfcodec.regions import region_weights
 from rfcodec.trajectory.noise import Emphasis, ProbeStep
 from rfcodec.trajectory.rate import GopBudget, RatePlan, announced_bits, file_budget, split_bits
 from rfcodec.types import GopSpan, InformationProfile
+from rfcodec.video import Video
 
 PROBE_LOG_SNR = (-6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0)
 SIDE_INFO_FRAMING = 16  # bytes that side information takes beside its references, rounded up
@@ -109,11 +111,14 @@ def choose_levels(
     return within_range(coded + tail)
 
 
-def choice_emphasis(span: GopSpan, shape: Shape, effort: EncoderConfig) -> Emphasis:
-    """What the choice cares for: more for the tail that the next GOP stands on, more for what is least known."""
+def choice_emphasis(engine: Engine, span: GopSpan, shape: Shape, effort: EncoderConfig, mask: Video | None) -> Emphasis:
+    """What the choice cares for: the region of a mask, the tail that the next GOP stands on, what is least known."""
     weights = torch.ones(1, shape[1], 1, 1)
+    if mask is not None:
+        # latent frames that the condition gives are not coded
+        weights = region_weights(engine, mask, span, effort.roi_gain)[:, -shape[1] :]
     if span.tail:
-        weights[:, -span.tail :] = effort.tail_weight
+        weights[:, -span.tail :] *= effort.tail_weight
     return Emphasis(weights, effort.spectral_emphasis)
 
 

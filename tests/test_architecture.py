@@ -145,6 +145,7 @@ def test_the_command_line_is_frozen():
         "--frames",
         "--size",
         "--raw",
+        "--roi",
         "--preset",
         "--set",
         "--recon",
