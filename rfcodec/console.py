@@ -2,7 +2,8 @@
 
 import json
 import math
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -15,11 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rfcodec import api, registry
+from rfcodec.calibrate import Calibration
 from rfcodec.codec import Watcher
 from rfcodec.config import RuntimeConfig
 from rfcodec.engine import DecodedGop
+from rfcodec.flow.path import time_of_snr
 from rfcodec.metrics import psnr
-from rfcodec.types import Frames, GopSpan, VideoFormat
+from rfcodec.profiles import information
+from rfcodec.types import Frames, GopSpan, InformationProfile, VideoFormat
 from rfcodec.video import VideoWriter
 
 
@@ -119,6 +123,33 @@ def decode_to_file(
     if digests:
         mark = "" if all(digests) else "[yellow]warning:[/] "
         console.print(f"{mark}the digest of {sum(digests)} of {len(digests)} GOPs is the encoder's")
+
+
+@contextmanager
+def calibration_watcher(console: Console, silent: bool) -> Iterator[Callable[[int, InformationProfile], None]]:
+    """A line that counts GOPs and says the information up to the end of the profile."""
+    with _progress(console, silent) as progress:
+        task = progress.add_task("calibrating", total=None, news="")
+
+        def watch(done: int, profile: InformationProfile) -> None:
+            progress.update(task, news=f"GOP {done}: {information(profile)[-1]:.3f} bits a dimension")
+
+        yield watch
+
+
+def calibration_report(console: Console, found: Calibration, as_json: bool) -> None:
+    """The profile as a table, or as JSON."""
+    times = [time_of_snr(math.exp(u)) for u in found.profile.log_snr]
+    rows = list(zip(times, found.profile.mmse, found.information, strict=True))
+    if as_json:
+        points = [{"t": t, "mmse": mmse, "bits_per_dimension": bits} for t, mmse, bits in rows]
+        print(json.dumps({"file": str(found.file), "gops": found.gops, "profile": points}))
+        return
+    table = Table("t", "mmse", "bits a dimension from t = 1")
+    for t, mmse, bits in rows:
+        table.add_row(f"{t:.4f}", f"{mmse:.5f}", f"{bits:.5f}")
+    console.print(table)
+    console.print(f"{found.gops} GOPs; kept in {found.file}, for --set profile=backbone", soft_wrap=True, highlight=False)
 
 
 def info_report(console: Console, stream: api.StreamInfo, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """Encoder only: what the bytes of each GOP are spent on, and the time grid that suits them."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +15,17 @@ from rfcodec.bitstream.records import largest_payload, unit_size
 from rfcodec.config import EncoderConfig
 from rfcodec.engine import Engine
 from rfcodec.errors import BudgetTooSmall, ConfigError, FrameSizeError
-from rfcodec.flow.path import time_of_snr
 from rfcodec.flow.time_grid import information_levels, tail_levels, within_range
+from rfcodec.profiles import PILOT_LOG_SNR, probe, stored_profile
 from rfcodec.protocols import Latents, Shape
 from rfcodec.regions import region_weights
-from rfcodec.trajectory.noise import Emphasis, ProbeStep
+from rfcodec.trajectory.noise import Emphasis
 from rfcodec.trajectory.rate import GopBudget, RatePlan, announced_bits, file_budget, split_bits
 from rfcodec.types import GopSpan, InformationProfile
 from rfcodec.video import Video
 
-PROBE_LOG_SNR = (-6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0)
+log = logging.getLogger(__name__)
+
 SIDE_INFO_FRAMING = 16  # bytes that side information takes beside its references, rounded up
 
 
@@ -57,14 +59,17 @@ def overhead(engine: Engine, gop_bytes: Sequence[int] = ()) -> int:
 
 
 def measure_profile(engine: Engine, condition: Any, target: Latents, effort: EncoderConfig) -> InformationProfile:
-    """mmse(t): the backbone's own, or measured on the target by a pass over the true trajectory."""
-    known = engine.backbone.profile(condition) if effort.profile == "backbone" else None
-    if known is not None:
-        return known
-    noise = engine.codebook.noise(engine.start_address(0), tuple(target.shape), 0, 0).to(target.device)
-    probe = ProbeStep(target, noise, [time_of_snr(math.exp(u)) for u in PROBE_LOG_SNR])
-    engine.backbone.run(condition, probe)
-    return probe.profile()
+    """mmse(t): measured on the target by a pilot pass or, if asked for, what is known of the backbone.
+
+    Known is what `calibrate` has measured on this machine, or a closed form; where nothing is, the pilot pass says it.
+    """
+    known = None
+    if effort.profile == "backbone":
+        known = stored_profile(engine.header) or engine.backbone.profile(condition)
+        if known is None:
+            name = engine.header.backbone
+            log.warning("nothing is known of %s: each GOP is measured; `rfcodec calibrate` measures once", name)
+    return known or probe(engine, condition, target, PILOT_LOG_SNR)
 
 
 @dataclass(frozen=True)

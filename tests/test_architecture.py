@@ -125,7 +125,7 @@ def test_the_command_line_is_frozen():
     """A new knob is a field, reached by --set; a new option here is a decision."""
     command = typer.main.get_command(app)
     assert sorted(command.commands) == sorted(
-        ["encode", "decode", "info", "verify", "demo", "backbones", "codebooks", "modes"]
+        ["encode", "decode", "info", "verify", "calibrate", "demo", "backbones", "codebooks", "modes"]
     )
     options = [name for parameter in command.commands["encode"].params for name in parameter.opts]
     assert options == [

@@ -73,6 +73,7 @@ def test_hostile_sizes_are_refused_when_read():
         {"diffusion_scale": 0.0001},
         {"steps": 1, "ode_tail": 0},
         {"tail_order": 3},
+        {"bit_ramp": 5},
         {"seed": 2**62},
         {"weights": bytes(9)},
         {"backbone": "x" * 256},
@@ -104,7 +105,7 @@ def test_ids_of_names_are_fixed_for_ever():
     "trajectory",
     [
         TrajectoryConfig(),
-        TrajectoryConfig(solver="euler_maruyama", diffusion="power", scale=2.5, power=1.5, shift=3.125),
+        TrajectoryConfig(solver="euler_maruyama", diffusion="power", scale=2.5, power=1.5, bit_ramp=2, shift=3.125),
     ],
 )
 def test_an_engine_has_the_settings_that_made_the_header(trajectory):
@@ -112,7 +113,13 @@ def test_an_engine_has_the_settings_that_made_the_header(trajectory):
     backbone = open_backbone("gaussian", "", RuntimeConfig())
     header = make_header(VideoFormat(16, 16, 3, Fraction(25)), stream, backbone.identity)
     engine = Engine(fields.read_whole(SequenceHeader, fields.write(header)), backbone, TrajectoryFrames)
-    assert engine.trajectory == trajectory
+    assert engine.trajectory == trajectory.model_copy(update={"ode_tail": trajectory.tail_steps})
+
+
+@pytest.mark.parametrize(("steps", "tail"), [(20, 6), (8, 3), (4, 2), (3, 1), (2, 1), (50, 15)])
+def test_a_tail_that_is_not_told_is_three_steps_of_ten(steps, tail):
+    assert TrajectoryConfig(steps=steps).tail_steps == tail
+    assert TrajectoryConfig(steps=steps, ode_tail=1).tail_steps == 1
 
 
 def test_gop_headers_come_back():

@@ -6,7 +6,8 @@ import PIL.Image
 import pytest
 import torch
 
-from rfcodec.backbones.diffusers.prompts import PromptMemo, cache_folder, no_encoder
+from rfcodec.backbones.diffusers.prompts import PromptMemo, no_encoder
+from rfcodec.cache import cache_folder
 from rfcodec.errors import MissingWeights
 
 
@@ -100,7 +101,7 @@ def test_a_damaged_file_is_made_anew_and_a_full_disk_is_no_error(tmp_path):
 
 def test_the_folder_is_the_users_to_choose(monkeypatch, tmp_path):
     monkeypatch.setenv("RFCODEC_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path / "embeddings"
+    assert cache_folder() == tmp_path
     monkeypatch.delenv("RFCODEC_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
-    assert cache_folder() == tmp_path / "x" / "rfcodec" / "embeddings"
+    assert cache_folder() == tmp_path / "x" / "rfcodec"

@@ -27,8 +27,9 @@ from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
 from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
-from rfcodec.backbones.diffusers.prompts import PromptMemo, cache_folder, no_encoder
+from rfcodec.backbones.diffusers.prompts import PromptMemo, no_encoder
 from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
+from rfcodec.cache import cache_folder
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, MissingWeights
 from rfcodec.types import Identity
@@ -88,7 +89,7 @@ def _open_folder(
     tensors = chain(folder_tensors(folder, [name for name in parts if is_hashed(name)]), gguf_tensors(options.gguf))
     weights = weights_digest(chain(tensors, settings_of(opened.pipe)))
     text = weights_digest(folder_tensors(folder, [name for name in parts if name.startswith("text_encoder")], empty=True))
-    prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text.hex(), cache_folder())
+    prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text.hex(), cache_folder() / "embeddings")
     identity = Identity(source.name, weights, numeric_profile(opened.pipe, options, profiles))
     return DiffusersBackbone(profiles, opened.pipe, identity, options, prompts)
 

@@ -24,12 +24,6 @@ PLACES = ("device", "dtype", "prompt_embeds", "negative_prompt_embeds")  # argum
 logger = logging.getLogger(__name__)
 
 
-def cache_folder() -> Path:
-    """Where embeddings are kept: RFCODEC_CACHE, or rfcodec in the user's cache folder."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache")
-    return Path(os.environ.get("RFCODEC_CACHE", "") or base / "rfcodec") / "embeddings"
-
-
 Encoder = Callable[..., Any]
 
 
