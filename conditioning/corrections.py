@@ -1,6 +1,7 @@
-"""Correction of the latents that the next GOP stands on: transform, uniform quantiser, range coder."""
+"""Correction of the latents that the next GOP stands on: transform, uniform quantiser, range coder; and GVCC's."""
 
 import math
+import zlib
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, ClassVar, final
@@ -29,6 +30,7 @@ DECAYS = (
 )
 LARGEST = 1023
 DEAD_ZONE = 0.2
+EIGHT_BITS = 127
 
 
 @final
@@ -133,3 +135,38 @@ def _nearest_decay(mean_magnitude: float) -> int:
     # p ~ decay^|x| has mean magnitude m = 2 decay / (1 - decay^2)
     wanted = (math.sqrt(1 + mean_magnitude**2) - 1) / mean_magnitude
     return 1 + min(range(len(DECAYS)), key=lambda k: abs(float(DECAYS[k]) - wanted))
+
+
+@final
+class ZlibCorrector:
+    """GVCC's residual (arXiv 2603.26571): each channel over its largest magnitude in 8 bits, deflated.
+
+    payload: one float32 a channel, lowest byte first, then the deflated signed bytes in the order c f h w. It has one size
+    only: nothing is sent where that does not fit.
+    """
+
+    ID: ClassVar[int] = 2
+
+    def encode(self, residual: Tensor, max_bytes: int) -> bytes:
+        """The residual, or nothing."""
+        values = residual.cpu().numpy().astype(np.float32)
+        scales = np.abs(values).max(axis=(1, 2, 3), keepdims=True)
+        levels = np.rint(values / np.maximum(scales, FINEST_STEP) * EIGHT_BITS).astype(np.int8)
+        data = scales.astype("<f4").tobytes() + zlib.compress(levels.tobytes(), 9)
+        return data if len(data) <= max_bytes else b""
+
+    def decode(self, data: bytes, shape: Shape) -> Tensor:
+        """The correction c f h w; zero for no data. Raises InvalidField on damaged data."""
+        if not data:
+            return torch.zeros(shape)
+        head, size = 4 * shape[0], math.prod(shape)
+        inflate = zlib.decompressobj()
+        try:
+            levels = inflate.decompress(data[head:], max_length=size + 1)
+        except zlib.error as error:
+            raise InvalidField(f"a correction is damaged: {error}") from error
+        if len(data) < head or len(levels) != size:
+            raise InvalidField(f"a correction has {len(levels)} levels for {size} latents")
+        scales = np.frombuffer(data[:head], "<f4").astype(np.float32).reshape(-1, 1, 1, 1)
+        steps = np.nan_to_num(scales, nan=0.0, posinf=0.0, neginf=0.0) / np.float32(EIGHT_BITS)
+        return torch.from_numpy(np.frombuffer(levels, np.int8).astype(np.float32).reshape(shape) * steps)

@@ -26,8 +26,8 @@ class ImageToVideo:
     ID: ClassVar[int] = 2
     chained: ClassVar[bool] = True
 
-    def __init__(self, still: StillCoder, prompt: str) -> None:
-        self.corrector: Corrector | None = TransformCorrector()
+    def __init__(self, still: StillCoder, prompt: str, corrector: Corrector | None = None) -> None:
+        self.corrector: Corrector | None = corrector or TransformCorrector()
         self._still, self._prompt = still, prompt
 
     def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conditioning.corrections import TransformCorrector
+from conditioning.corrections import TransformCorrector, ZlibCorrector
 from rfcodec import registry
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
 from rfcodec.engine import Engine, make_header, open_backbone
@@ -22,7 +22,7 @@ from rfcodec.types import GopSpan, VideoFormat
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
-MODES = ["t2v", "i2v", "flf2v"]
+MODES = ["t2v", "i2v", "i2v-gvcc", "flf2v"]
 STILLS = ["avif", "png", "trajectory"]
 LENGTHS = [(n, gop) for n in (1, 2, 3, 4, 5, 8, 9, 16, 17, 33, 100) for gop in (1, 2, 3, 4, 5, 8, 9, 17, 33, 4096)]
 WIDTH, HEIGHT = 17, 11
@@ -151,7 +151,7 @@ def check_references(mode, span, known, source, previous):
     first, last = known.get("first"), known.get("last")
     if mode == "t2v":
         assert first is last is None
-    elif mode == "i2v":
+    elif mode in ("i2v", "i2v-gvcc"):
         assert last is None
         if previous is None:
             np.testing.assert_array_equal(first.frame, source[0])
@@ -465,13 +465,14 @@ def test_corrections_of_odd_sizes(shape):
     assert float((decoded - wanted).abs().max()) < 0.05
 
 
+@pytest.mark.parametrize("corrector", [TransformCorrector(), ZlibCorrector()], ids=["transform", "zlib"])
 @settings(steady, max_examples=200)
-@given(st.integers(0, 2**32))
-def test_damaged_corrections_are_finite_or_errors_of_the_stream(seed):
+@given(seed=st.integers(0, 2**32))
+def test_damaged_corrections_are_finite_or_errors_of_the_stream(corrector, seed):
     shape = (3, 1, 11, 17)
-    data = damaged(TransformCorrector().encode(residual(shape), 150), np.random.default_rng(seed))
+    data = damaged(corrector.encode(residual(shape), 1000), np.random.default_rng(seed))
     try:
-        decoded = TransformCorrector().decode(data, shape)
+        decoded = corrector.decode(data, shape)
     except BitstreamError:
         return
     assert tuple(decoded.shape) == shape
@@ -482,3 +483,18 @@ def test_damaged_corrections_are_finite_or_errors_of_the_stream(seed):
 def test_only_chains_correct(mode):
     conditioner = open_mode(mode)
     assert (conditioner.corrector is not None) == conditioner.chained
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 100.0])
+def test_the_residual_of_gvcc_has_eight_bits_a_sample(scale):
+    wanted = residual() * scale
+    data = ZlibCorrector().encode(wanted, 10**6)
+    error = (ZlibCorrector().decode(data, tuple(wanted.shape)) - wanted).abs().amax((1, 2, 3))
+    assert bool((error <= wanted.abs().amax((1, 2, 3)) / 127 / 2 + 1e-6 * scale).all())
+    assert ZlibCorrector().encode(wanted, len(data)) == data
+    assert ZlibCorrector().encode(wanted, len(data) - 1) == b""
+
+
+def test_a_residual_that_inflates_to_more_is_refused():
+    with pytest.raises(BitstreamError, match="levels"):
+        ZlibCorrector().decode(bytes(12) + zlib.compress(bytes(10**7)), (3, 1, 4, 5))

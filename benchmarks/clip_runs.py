@@ -1,0 +1,101 @@
+"""Whole encodings of clips, measured on what the encoder reconstructs, which is what a decoder shows."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from bjontegaard import bd_rate
+
+from benchmarks.simulated import Simulated
+from codebooks.gvcc import GvccCodebook
+from conditioning.corrections import ZlibCorrector
+from rfcodec import api
+from rfcodec.codec import Watcher
+from rfcodec.engine import DecodedGop
+from rfcodec.metrics import Lpips, Quality
+from rfcodec.types import Frames
+from rfcodec.video import ArrayVideo, open_video
+
+ANY_SIZE = 1 << 40
+
+
+@dataclass(frozen=True)
+class Point:
+    """Bytes of the whole file, bits a pixel, mean PSNR in dB and mean LPIPS (None without weights) over the frames."""
+
+    clip: str
+    bytes: int
+    bpp: float
+    psnr: float
+    lpips: float | None
+
+    def row(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+class _Measure(Watcher):
+    def __init__(self, lpips: Lpips | None) -> None:
+        self.quality = Quality(lpips)
+
+    def gop(self, decoded: DecodedGop, source: Frames | None, size: int) -> None:
+        """Compares the frames that the GOP adds."""
+        assert source is not None
+        self.quality.add(source[decoded.span.overlap :], decoded.shown)
+
+
+def read_clip(path: Path, size: tuple[int, int], num_frames: int) -> ArrayVideo:
+    """The first frames of a clip, scaled."""
+    with closing(open_video(path, frames=(0, num_frames), size=size)) as video:
+        return ArrayVideo(video.read(0, num_frames), video.format.fps)
+
+
+@contextmanager
+def simulated_gvcc() -> Iterator[None]:
+    """GVCC's search replaced by one that is equal in distribution; files made meanwhile cannot be decoded."""
+
+    def choose(self: GvccCodebook, address: Any, direction: Any, bits: int) -> Any:
+        return Simulated(self).choose(address, direction, bits)
+
+    with patch.object(GvccCodebook, "choose", choose):
+        yield
+
+
+@contextmanager
+def residuals_on_top() -> Iterator[None]:
+    """GVCC's residuals, which have one size only, come on top of the budget, as its own files count them."""
+    encode = ZlibCorrector.encode
+    with patch.object(ZlibCorrector, "encode", lambda self, residual, max_bytes: encode(self, residual, ANY_SIZE)):
+        yield
+
+
+def encode_clip(name: str, video: ArrayVideo, lpips: Lpips | None = None, **settings: Any) -> Point:
+    """Encodes with settings as `rfcodec.encode` takes them."""
+    measure = _Measure(lpips)
+    with tempfile.TemporaryDirectory() as folder:
+        done = api.encode(video, Path(folder) / "clip.rfv", watcher=measure, **settings)
+    assert measure.quality.psnr is not None
+    return Point(name, done.size, done.bpp, measure.quality.psnr, measure.quality.lpips)
+
+
+def bd(anchor: list[Point], test: list[Point], metric: str) -> float | None:
+    """BD-rate of `test` against `anchor` in percent, negative where it saves; None where the curves do not overlap."""
+    curves = []
+    for points in (anchor, test):
+        chosen = sorted(points, key=lambda p: p.bytes)
+        sign = -1 if metric == "lpips" else 1
+        curves += [[p.bytes for p in chosen], [sign * getattr(p, metric) for p in chosen]]
+    if max(min(curves[1]), min(curves[3])) >= min(max(curves[1]), max(curves[3])):
+        return None
+    return float(bd_rate(*curves, method="akima", min_overlap=0))
+
+
+def bytes_at(points: list[Point], decibels: float) -> float:
+    """Bytes for a mean PSNR, by interpolation of ln bytes over dB; the nearest point's where it is beyond all."""
+    chosen = sorted(points, key=lambda p: p.psnr)
+    return float(np.exp(np.interp(decibels, [p.psnr for p in chosen], [np.log(p.bytes) for p in chosen])))

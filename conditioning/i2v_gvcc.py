@@ -1,0 +1,33 @@
+"""I2V with GVCC's correction: an 8-bit residual of the last latent frame, for comparison."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, final
+
+from conditioning.corrections import ZlibCorrector
+from conditioning.i2v import ImageToVideo
+from rfcodec.protocols import Corrector, Decoded, Frames, StillCoder
+from rfcodec.types import GopSpan
+
+
+@final
+class GvccImageToVideo:
+    """I2V in everything but the corrector; `correction_share` must leave the residual room."""
+
+    ID: ClassVar[int] = 4
+    chained: ClassVar[bool] = True
+
+    def __init__(self, still: StillCoder, prompt: str) -> None:
+        self.corrector: Corrector | None = ZlibCorrector()
+        self._inner = ImageToVideo(still, prompt, self.corrector)
+
+    def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
+        """As I2V."""
+        return self._inner.plan(num_frames, gop)
+
+    def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
+        """As I2V."""
+        return self._inner.emit(frames, span, max_bytes, previous)
+
+    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
+        """As I2V."""
+        return self._inner.condition(side_info, span, previous)
