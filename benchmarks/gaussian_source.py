@@ -1,6 +1,8 @@
 """One trajectory on a draw from a Gaussian prior: the coder without files, for theory and comparisons."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -22,11 +24,12 @@ SHAPES = {"gaussian-latent": (16, 9, 90, 160), "gaussian": (3, 9, 240, 320)}
 
 @dataclass(frozen=True)
 class Outcome:
-    """Bits spent, mean squared error and output variance (about the mean of each channel), each a dimension."""
+    """Bits spent, mean squared error, variances of output and source (about the mean of each channel), each a dimension."""
 
     bits: float
     mse: float
     variance: float
+    source: float
 
 
 def backbone(name: str) -> GaussianBackbone:
@@ -34,9 +37,15 @@ def backbone(name: str) -> GaussianBackbone:
     return {"gaussian": pixel_backbone, "gaussian-latent": latent_backbone}[name](RuntimeConfig(), {})
 
 
+@lru_cache(maxsize=4)
+def open_prior(name: str, shape: tuple[int, int, int, int] | None = None) -> GaussianPrior:
+    """The prior of a backbone over latents of its usual shape, or of another."""
+    return GaussianPrior(backbone(name).spectrum, shape or SHAPES[name])
+
+
 def source(name: str, seed: int, shape: tuple[int, int, int, int] | None = None) -> tuple[GaussianPrior, torch.Tensor]:
     """A prior and a draw from it without the mean of each channel, which alone would be most of the variance of pixels."""
-    prior = GaussianPrior(backbone(name).spectrum, shape or SHAPES[name])
+    prior = open_prior(name, shape)
     draw = prior.sample(np.random.default_rng(seed))
     return prior, draw - draw.mean((1, 2, 3), keepdim=True)
 
@@ -72,4 +81,15 @@ def code(
     noise = ChooseNoise(codebook, NoiseAddress(seed, 0, 0), target, chosen.step_bits, emphasis, lambda k, mse: None)
     output = rollout(prior.velocity, prior.shape, TrajectoryStep(stream.trajectory, chosen, noise))
     mse = float((output - target).square().mean())
-    return Outcome(sum(chosen.step_bits) / target.numel(), mse, float(output.var((1, 2, 3)).mean()))
+    variances = (float(values.var((1, 2, 3)).mean()) for values in (output, target))
+    return Outcome(sum(chosen.step_bits) / target.numel(), mse, *variances)
+
+
+def code_draws(
+    name: str, bits: float, settings: tuple[StreamConfig, EncoderConfig], codebook: Codebook, seeds: Sequence[int]
+) -> dict[str, float]:
+    """Mean outcome over draws from the prior of a backbone."""
+    tail_end = backbone(name).tail_end
+    outcomes = [code(*source(name, s), bits, s + 1, settings, codebook, tail_end) for s in seeds]
+    rows = [asdict(outcome) for outcome in outcomes]
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}

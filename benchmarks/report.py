@@ -1,0 +1,59 @@
+"""Results as JSON, plots and tables: in a terminal, or in Markdown."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of words."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def show(self, console: Console) -> None:
+        """In a terminal."""
+        table = Table(*self.head, title=self.title, title_justify="left")
+        for row in self.rows:
+            table.add_row(*row)
+        console.print(table)
+
+    def markdown(self) -> str:
+        """As a table of GitHub's Markdown."""
+        lines = [self.head, ["---"] * len(self.head), *self.rows]
+        return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def write(path: Path, result: Any) -> None:
+    """JSON, by way of its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def read(path: Path) -> Any:
+    """What `write` wrote."""
+    return json.loads(path.read_text())
+
+
+def save(figure: Figure, path: Path) -> None:
+    """PNG and SVG beside a file of results."""
+    figure.tight_layout()
+    for kind in ("png", "svg"):
+        figure.savefig(path.with_suffix(f".{kind}"), metadata={"Date": None} if kind == "svg" else None)
+    plt.close(figure)
+
+
+def show(grids: Sequence[Grid]) -> None:
+    """All tables in the terminal."""
+    console = Console()
+    for grid in grids:
+        grid.show(console)
