@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from benchmarks.gaussian_source import SHAPES, backbone, code_draws, open_prior
+from benchmarks.gaussian_source import SHAPES, code_draws, open_prior, tail_of
 from benchmarks.moments import predict
 from benchmarks.report import Grid, save
 from rfcodec import registry
@@ -44,7 +44,7 @@ def run(name: str, sweep: str, place: int, seeds: Sequence[int]) -> dict[str, An
     kept, field, values = SWEEPS[sweep]
     settings = configure("default", kept | {field: values[place]})
     codebook = registry.load("codebooks", settings[0].codebook.name)()
-    found = predict(open_prior(name), RATE, settings, codebook, backbone(name).tail_end)
+    found = predict(open_prior(name), RATE, settings, codebook, tail_of(name))
     checked = bool(seeds) and place in (0, len(values) // 2, len(values) - 1)
     return {
         "backbone": name,
@@ -63,9 +63,9 @@ def run(name: str, sweep: str, place: int, seeds: Sequence[int]) -> dict[str, An
 def _default(name: str, field: str) -> float:
     stream, effort = configure()
     if field == "tail_end":
-        return backbone(name).tail_end
+        return tail_of(name).end
     if field == "trajectory.ode_tail":
-        return stream.trajectory.tail_steps
+        return stream.trajectory.tail_steps(tail_of(name).share)
     owner = stream.trajectory if field.startswith("trajectory.") else effort
     return getattr(owner, field.rpartition(".")[2])
 

@@ -14,10 +14,13 @@ from bjontegaard import bd_rate
 from benchmarks.simulated import Simulated
 from codebooks.gvcc import GvccCodebook
 from conditioning.corrections import ZlibCorrector
-from rfcodec import api
+from rfcodec import api, registry
 from rfcodec.codec import Watcher
-from rfcodec.engine import DecodedGop
+from rfcodec.config import RuntimeConfig
+from rfcodec.engine import DecodedGop, Engine, make_header, open_backbone
+from rfcodec.intra import TrajectoryFrames
 from rfcodec.metrics import Lpips, Quality
+from rfcodec.presets import configure
 from rfcodec.types import Frames
 from rfcodec.video import ArrayVideo, open_video
 
@@ -81,6 +84,20 @@ def encode_clip(name: str, video: ArrayVideo, lpips: Lpips | None = None, **sett
         done = api.encode(video, Path(folder) / "clip.rfv", watcher=measure, **settings)
     assert measure.quality.psnr is not None
     return Point(name, done.size, done.bpp, measure.quality.psnr, measure.quality.lpips)
+
+
+def encode_still(name: str, video: ArrayVideo, still: str, backbone: str, max_bytes: int, lpips: Lpips | None) -> Point:
+    """The first frame by a still coder alone, in at most max_bytes."""
+    stream, _ = configure("default", {"backbone": backbone, "still": still, "gop": 1})
+    opened = open_backbone(backbone, "", RuntimeConfig())
+    engine = Engine(make_header(video.format, stream, opened), opened, TrajectoryFrames)
+    coder = registry.load("stills", still)(video.format.width, video.format.height, TrajectoryFrames(engine))
+    frame = video.read(0, 1)
+    data = coder.encode(frame[0], max_bytes)
+    quality = Quality(lpips)
+    quality.add(frame, coder.decode(data)[None])
+    assert quality.psnr is not None
+    return Point(name, len(data), 8 * len(data) / video.format.pixels, quality.psnr, quality.lpips)
 
 
 def bd(anchor: list[Point], test: list[Point], metric: str) -> float | None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.clip_runs import Point, bd, bytes_at, encode_clip, read_clip, residuals_on_top, simulated_gvcc
+from benchmarks.clip_runs import Point, bd, bytes_at, encode_clip, encode_still, read_clip, residuals_on_top, simulated_gvcc
 from rfcodec.metrics import Lpips
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -122,11 +122,15 @@ def presets(
 def stills(
     clips: Clips, out: Out = FOLDER, size: Size = "352x200", backbone: Backbone = "gaussian", lpips_weights: Weights = None
 ) -> None:
-    """The trajectory still coder against AVIF at equal bytes: first frames alone, as FLF2V videos of one frame."""
+    """The trajectory still coder against AVIF at equal bytes: the first frame of each clip."""
     lpips = Lpips(lpips_weights) if Lpips.available(lpips_weights) else None
-    common = {"backbone": backbone, "gop": 1, "mode": "i2v", "reference_weight": 50.0}
-    methods = {still: common | {"still": still} for still in ("avif", "trajectory")}
-    curves = sweep(clips, methods, (0.05, 0.1, 0.2, 0.4, 0.8), size, 1, lpips)
+    width, height = map(int, size.split("x"))
+    frames = {clip.stem: read_clip(clip, (width, height), 1) for clip in clips}
+    jobs = [(still, name, bpp) for still in ("avif", "trajectory") for name in frames for bpp in (0.1, 0.2, 0.4, 0.8, 1.6)]
+    curves: Curves = {still: {name: [] for name in frames} for still in ("avif", "trajectory")}
+    for still, name, bpp in track(jobs, "encoding", console=console):
+        max_bytes = int(bpp * width * height / 8)
+        curves[still][name].append(encode_still(name, frames[name], still, backbone, max_bytes, lpips))
     metrics = ("psnr", "lpips") if lpips else ("psnr",)
     summary = {m: {c: bd(curves["avif"][c], curves["trajectory"][c], m) for c in curves["avif"]} for m in metrics}
     write(curves, out, "stills", summary)

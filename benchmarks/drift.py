@@ -52,7 +52,8 @@ class PerturbedBackbone:
     """A backbone whose velocity is off."""
 
     def __init__(self, inner: Backbone, relative: float) -> None:
-        self.geometry, self.identity, self.tail_end = inner.geometry, inner.identity, inner.tail_end
+        self.geometry, self.identity = inner.geometry, inner.identity
+        self.tail_share, self.tail_end = inner.tail_share, inner.tail_end
         self._inner, self._relative = inner, relative
 
     def encode(self, frames: Frames) -> Latents:

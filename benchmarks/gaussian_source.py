@@ -43,6 +43,20 @@ def open_prior(name: str, shape: tuple[int, int, int, int] | None = None) -> Gau
     return GaussianPrior(backbone(name).spectrum, shape or SHAPES[name])
 
 
+@dataclass(frozen=True)
+class Tail:
+    """What a backbone says of the ODE tail: its share of the evaluations, and the time from which it jumps to 0."""
+
+    share: float
+    end: float
+
+
+def tail_of(name: str) -> Tail:
+    """That of one of the two Gaussian backbones."""
+    opened = backbone(name)
+    return Tail(opened.tail_share, opened.tail_end)
+
+
 def source(name: str, seed: int, shape: tuple[int, int, int, int] | None = None) -> tuple[GaussianPrior, torch.Tensor]:
     """A prior and a draw from it without the mean of each channel, which alone would be most of the variance of pixels."""
     prior = open_prior(name, shape)
@@ -51,18 +65,19 @@ def source(name: str, seed: int, shape: tuple[int, int, int, int] | None = None)
 
 
 def plan(
-    prior: GaussianPrior, bits: float, stream: StreamConfig, effort: EncoderConfig, codebook: Codebook, tail_end: float
+    prior: GaussianPrior, bits: float, stream: StreamConfig, effort: EncoderConfig, codebook: Codebook, tail: Tail
 ) -> GopPlan:
     """What an encoder plans at `bits` a dimension: its uniform grid, or equal information by the prior's own profile."""
     config = stream.trajectory
-    steps, dims = Steps(config.steps - config.tail_steps, config.bit_ramp), int(np.prod(prior.shape))
+    closing, dims = config.tail_steps(tail.share), int(np.prod(prior.shape))
+    steps = Steps(config.steps - closing, config.bit_ramp)
     widths = split_bits(codebook, prior.shape, round(bits * dims), steps)
     if config.shift:
         return GopPlan(shifted_grid(config.steps, config.shift), widths)
     nats_per_bit = effort.information_share * (effort.efficiency or codebook.efficiency) * np.log(2) / dims
     levels = information_levels(prior.profile(), [nats_per_bit * width for width in widths])
-    tail = tail_levels(levels[-1], effort.tail_end or tail_end, config.tail_steps)
-    return GopPlan(levels_to_grid(within_range(levels + tail)), widths)
+    levels += tail_levels(levels[-1], effort.tail_end or tail.end, closing)
+    return GopPlan(levels_to_grid(within_range(levels)), widths)
 
 
 def code(
@@ -72,11 +87,11 @@ def code(
     seed: int,
     settings: tuple[StreamConfig, EncoderConfig],
     codebook: Codebook,
-    tail_end: float,
+    tail: Tail,
 ) -> Outcome:
     """Codes the target at `bits` a dimension, with settings as `configure` returns them, and says what came out."""
     stream, effort = settings
-    chosen = plan(prior, bits, stream, effort, codebook, tail_end)
+    chosen = plan(prior, bits, stream, effort, codebook, tail)
     emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
     noise = ChooseNoise(codebook, NoiseAddress(seed, 0, 0), target, chosen.step_bits, emphasis, lambda k, mse: None)
     output = rollout(prior.velocity, prior.shape, TrajectoryStep(stream.trajectory, chosen, noise))
@@ -89,7 +104,7 @@ def code_draws(
     name: str, bits: float, settings: tuple[StreamConfig, EncoderConfig], codebook: Codebook, seeds: Sequence[int]
 ) -> dict[str, float]:
     """Mean outcome over draws from the prior of a backbone."""
-    tail_end = backbone(name).tail_end
-    outcomes = [code(*source(name, s), bits, s + 1, settings, codebook, tail_end) for s in seeds]
+    tail = tail_of(name)
+    outcomes = [code(*source(name, s), bits, s + 1, settings, codebook, tail) for s in seeds]
     rows = [asdict(outcome) for outcome in outcomes]
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks.gaussian_source import backbone, code_draws, open_prior
+from benchmarks.gaussian_source import code_draws, open_prior, tail_of
 from benchmarks.moments import Modes, Moments, bound_cosines, moments, predict
 from benchmarks.report import Grid, save
 from rfcodec import registry
@@ -30,8 +30,8 @@ def split(name: str, rate: float, steps: int, seeds: Sequence[int]) -> dict[str,
     """
     settings = configure("default", {"trajectory.steps": steps})
     codebook = registry.load("codebooks", settings[0].codebook.name)()
-    prior, tail_end = open_prior(name), backbone(name).tail_end
-    coarse, fine = predict(prior, rate, settings, codebook, tail_end), many_steps(prior, rate, settings)
+    prior, tail = open_prior(name), tail_of(name)
+    coarse, fine = predict(prior, rate, settings, codebook, tail), many_steps(prior, rate, settings)
     bound, fine_bound = coarse.bound_bits(), fine.bound_bits()
     excess, allocation = rate / bound - 1, rate / fine_bound - 1
     lost = rate * (1 - codebook.efficiency) / bound

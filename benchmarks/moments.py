@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from benchmarks.bounds import variance_rate
-from benchmarks.gaussian_source import plan
+from benchmarks.gaussian_source import Tail, plan
 from rfcodec.backbones.gaussian.prior import GaussianPrior
 from rfcodec.config import EncoderConfig, StreamConfig, TrajectoryConfig
 from rfcodec.flow.path import clean_to_velocity
@@ -91,11 +91,11 @@ def predict(
     bits: float,
     settings: tuple[StreamConfig, EncoderConfig],
     codebook: Codebook,
-    tail_end: float,
+    tail: Tail,
 ) -> Moments:
     """What `gaussian_source.code` comes to, if the codebook is as efficient as it says."""
     stream, effort = settings
-    chosen = plan(prior, bits, stream, effort, codebook, tail_end)
+    chosen = plan(prior, bits, stream, effort, codebook, tail)
     cosines = bound_cosines(chosen.step_bits, int(np.prod(prior.shape)), codebook.efficiency)
     return moments(Modes.of(prior), stream.trajectory, chosen, cosines, effort.spectral_emphasis)
 

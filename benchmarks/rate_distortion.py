@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 
 from benchmarks.alignment import open_codebook
 from benchmarks.bounds import realism_distortion, shannon_distortion
-from benchmarks.gaussian_source import backbone, code_draws, open_prior
+from benchmarks.gaussian_source import code_draws, open_prior, tail_of
 from benchmarks.moments import Modes, Moments, predict
 from benchmarks.report import Grid, save
 from benchmarks.simulated import DRAWS, Simulated
@@ -162,40 +162,50 @@ def foretold(reference: Reference, changes: dict[str, Any]) -> float:
 
 def _predict(reference: Reference, changes: dict[str, Any], share: float) -> Moments:
     settings = configure("default", changes)
-    tail_end = backbone(reference.name).tail_end
+    tail = tail_of(reference.name)
     codebook = open_codebook(settings[0].codebook.name)
-    return predict(open_prior(reference.name), share * reference.bits, settings, codebook, tail_end)
+    return predict(open_prior(reference.name), share * reference.bits, settings, codebook, tail)
 
 
 def grids(found: dict[str, Any]) -> list[Grid]:
-    """Errors of all methods, and the bits for equal error."""
-    head = ("backbone", "steps", "method", "bits a dimension", "MSE", "output variance", "source variance")
-    lines = [
-        (
-            row["backbone"],
-            str(row["steps"]),
-            row["method"] + (" (simulated)" if row["simulated"] else ""),
-            f"{row['bits']:.4f}",
-            f"{row['mse']:.5f}",
-            f"{row['variance']:.4f}",
-            f"{row['source']:.4f}",
-        )
-        for row in found["points"]
-    ]
-    matched = [_match_line(row) for row in found["matches"]]
-    return [Grid("Error end to end", head, lines), Grid("Bits for the gvcc preset's error", MATCH_HEAD, matched)]
+    """Errors of all methods, a table for each number of evaluations; then the bits for equal error, by both numbers."""
+    points, matches = _grouped(found["points"], "steps"), _grouped(found["matches"], "steps", "gvcc_steps")
+    return [_errors(rows) for rows in points] + [_bits(rows) for rows in matches]
+
+
+def _grouped(rows: Sequence[Row], *keys: str) -> list[list[Row]]:
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return list(groups.values())
+
+
+def _bits(rows: list[Row]) -> Grid:
+    ours, theirs = rows[0]["steps"], rows[0]["gvcc_steps"]
+    title = f"Bits for the gvcc preset's error: {ours} evaluations, the preset {theirs}"
+    return Grid(title, MATCH_HEAD, [_match_line(row) for row in rows])
+
+
+def _errors(rows: list[Row]) -> Grid:
+    rates = sorted({row["rate"] for row in rows})
+    head = ["source", "method", *(f"{rate:g} bits a dimension" for rate in rates)]
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in sorted(rows, key=lambda row: row["rate"]):
+        line = lines.setdefault((row["backbone"], row["method"]), [row["backbone"], row["method"]])
+        spent = "" if row["bits"] > 0.98 * row["rate"] else f" at {row['bits']:.3g}"
+        line.append(f"{row['mse']:.4g}, {row['variance'] / row['source']:.3f}{spent}")
+    return Grid(f"Error, and output over source variance, {rows[0]['steps']} evaluations", head, list(lines.values()))
 
 
 MATCH_HEAD = (
-    "backbone",
-    "evaluations: default, gvcc",
-    "bits a dimension of gvcc",
+    "source",
+    "gvcc: bits a dimension",
     "MSE",
     "variance: source, gvcc",
     "bits of the default",
-    "its variance / gvcc's",
-    "bits at 99 % of that variance",
-    "its variance / gvcc's",
+    "its variance over gvcc's",
+    "bits at 99 % of gvcc's variance",
+    "variance over gvcc's",
     "with",
 )
 
@@ -205,7 +215,6 @@ def _match_line(row: Row) -> tuple[str, ...]:
     changes = {key: value for key, value in lively["changes"].items() if key != "trajectory.steps"}
     return (
         row["backbone"],
-        f"{row['steps']}, {row['gvcc_steps']}",
         f"{gvcc['bits']:.4f}",
         f"{gvcc['mse']:.5f}",
         f"{gvcc['source']:.4f}, {gvcc['variance']:.4f}",

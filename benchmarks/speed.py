@@ -102,7 +102,7 @@ def measure(backbone: DiffusersBackbone, size: tuple[int, int, int], bpp: float,
     condition = backbone.condition(Condition(frames, width, height))
     shape = condition.shape
     codebook, trajectory = TrellisCodebook(), TrajectoryConfig(steps=steps, ode_tail=2)
-    coded = Steps(steps - trajectory.tail_steps, trajectory.bit_ramp)
+    coded = Steps(steps - trajectory.tail_steps(backbone.tail_share), trajectory.bit_ramp)
     bits = split_bits(codebook, shape, int(bpp * width * height * frames), coded)
     plan = GopPlan(shifted_grid(steps, 3.0), bits)
     target = torch.randn(shape, generator=torch.Generator()).to(device)

@@ -66,7 +66,7 @@ def calibrate(
 
 
 def _header(video: Video, stream: StreamConfig, backbone: Backbone) -> SequenceHeader:
-    return fields.read_whole(SequenceHeader, fields.write(make_header(video.format, stream, backbone.identity)))
+    return fields.read_whole(SequenceHeader, fields.write(make_header(video.format, stream, backbone)))
 
 
 def _starts(clip: Path, num_frames: int, gop: int, most: int) -> list[int]:

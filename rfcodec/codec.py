@@ -8,6 +8,7 @@ frames --backbone.encode--> target --ChooseNoise--> Step <--ReplayNoise-- symbol
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from rfcodec.bitstream import fields, symbols
 from rfcodec.bitstream.container import GopRecord
@@ -43,8 +44,8 @@ def encode(
     """Codes a video as units of a stream; raises ConfigError, BudgetTooSmall and errors of the video."""
     watcher = watcher or Watcher()
     backbone = open_backbone(stream.backbone, write_options(stream.backbone_options), runtime)
-    written = fields.write(make_header(video.format, stream, backbone.identity))
-    engine = Engine(fields.read_whole(SequenceHeader, written), backbone, TrajectoryFrames)
+    written = fields.write(make_header(video.format, stream, backbone))
+    engine = Engine(fields.read_whole(SequenceHeader, written), backbone, partial(TrajectoryFrames, effort=effort))
     spans = engine.spans()
     plan = plan_rate(engine, spans, effort)
     mask = open_mask(effort.roi, video.format)

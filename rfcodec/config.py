@@ -1,5 +1,6 @@
 """Settings: what the decoder must know, what is the encoder's effort, and where it runs."""
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,16 +21,15 @@ class TrajectoryConfig(_Config):
     power: float = Field(default=2.0, ge=0, le=100, description="power of t in g")
     steps: int = Field(default=20, ge=2, le=500, description="model evaluations of a GOP")
     ode_tail: int | None = Field(
-        default=None, ge=1, le=499, description="closing steps without bits; default: three of ten, rounded up"
+        default=None, ge=1, le=499, description="closing steps without bits; default: the backbone's share, rounded up"
     )
     tail_order: int = Field(default=2, ge=1, le=2, description="order of the closing steps")
     bit_ramp: int = Field(default=1, ge=0, le=4, description="growth of bits: coded step k has a share (k + 1)^bit_ramp")
     shift: float = Field(default=0.0, ge=0, le=1000, description="shift of the uniform grid; 0: equal information")
 
-    @property
-    def tail_steps(self) -> int:
-        """Closing steps without bits."""
-        return self.ode_tail or -(-3 * self.steps // 10)
+    def tail_steps(self, share: float) -> int:
+        """Closing steps without bits: as told, or a share of all, rounded up."""
+        return self.ode_tail or min(math.ceil(share * self.steps), self.steps - 1)
 
 
 class CodebookConfig(_Config):

@@ -66,8 +66,9 @@ def write_options(options: Mapping[str, Any]) -> str:
     return "\n".join(f"{name}={options[name]}" for name in sorted(options))
 
 
-def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) -> SequenceHeader:
+def make_header(video: VideoFormat, stream: StreamConfig, backbone: Backbone) -> SequenceHeader:
     """The sequence header that says what a StreamConfig says."""
+    identity = backbone.identity
     codebook = registry.load("codebooks", stream.codebook.name)
     known = {item.name for item in dataclass_fields(codebook)}
     if unknown := set(stream.codebook.parameters) - known:
@@ -92,7 +93,7 @@ def make_header(video: VideoFormat, stream: StreamConfig, identity: Identity) ->
         diffusion_scale=trajectory.scale,
         diffusion_power=trajectory.power,
         steps=trajectory.steps,
-        ode_tail=trajectory.tail_steps,
+        ode_tail=trajectory.tail_steps(backbone.tail_share),
         tail_order=trajectory.tail_order,
         bit_ramp=trajectory.bit_ramp,
         shift=trajectory.shift,

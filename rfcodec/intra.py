@@ -21,14 +21,17 @@ STILL_GOP = 1 << 32  # noise of stills lives beyond that of every GOP
 
 @final
 class TrajectoryFrames:
-    """Implements IntraCoder over an engine. payload: a GOP header without digest, then the symbols."""
+    """Implements IntraCoder over an engine. payload: a GOP header without digest, then the symbols.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    `effort` is the encoder's, of which grid and emphasis are used; a decoder needs none.
+    """
+
+    def __init__(self, engine: Engine, effort: EncoderConfig | None = None) -> None:
+        self._engine, self._effort = engine, effort or EncoderConfig()
 
     def encode(self, frame: Frame, max_bytes: int) -> bytes:
         """The best that fits max_bytes, or one quantum of bits a step."""
-        engine, effort = self._engine, EncoderConfig()
+        engine, effort = self._engine, self._effort
         target = engine.backbone.encode(engine.pad(frame[None]))
         shape = tuple(target.shape)
         profile = measure_profile(engine, engine.backbone.condition(self._condition()), target, effort)

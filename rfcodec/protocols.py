@@ -54,6 +54,7 @@ class Backbone(Protocol):
 
     geometry: Geometry
     identity: Identity
+    tail_share: float  # share of the evaluations that the ODE tail takes where nothing else is told, rounded up
     tail_end: float  # measured time from which the ODE tail best jumps to 0: earlier is smoother, later is livelier
 
     def encode(self, frames: Frames) -> Latents:

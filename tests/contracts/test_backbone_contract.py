@@ -296,6 +296,7 @@ def test_identities_fit_the_header(backbone):
     assert identity.name in NAMES
     assert len(identity.weights) == 8
     assert 0 < backbone.tail_end < 1
+    assert 0 < backbone.tail_share < 1
     assert 0 < len(identity.numeric_profile.encode()) <= 255
 
 

@@ -29,7 +29,8 @@ class Counting:
 
     def __init__(self):
         self.inner, self.evaluations = latent_backbone(RuntimeConfig(), {}), 0
-        self.geometry, self.tail_end = self.inner.geometry, self.inner.tail_end
+        self.geometry = self.inner.geometry
+        self.tail_share, self.tail_end = self.inner.tail_share, self.inner.tail_end
         self.identity = replace(self.inner.identity, name="counting", weights=b"counted!")
         self.encode, self.decode, self.condition = self.inner.encode, self.inner.decode, self.inner.condition
 

@@ -7,7 +7,7 @@ import pytest
 from alignment import alignment
 
 from benchmarks.bounds import realism_distortion, shannon_distortion, variance_distortion, variance_rate
-from benchmarks.gaussian_source import backbone, code, open_prior, plan, source
+from benchmarks.gaussian_source import code, open_prior, plan, source, tail_of
 from benchmarks.moments import Modes, bound_cosines, moments, predict
 from benchmarks.simulated import Simulated
 from codebooks.topm import TopMCodebook
@@ -31,12 +31,12 @@ def cosine(codebook, shape, bits):
 
 
 def theory_and_coder(name, changes, codebook):
-    shape, settings, tail_end = SHAPES[name], configure("default", changes), backbone(name).tail_end
+    shape, settings, tail = SHAPES[name], configure("default", changes), tail_of(name)
     prior = open_prior(name, shape)
-    chosen = plan(prior, BITS, *settings, codebook, tail_end)
+    chosen = plan(prior, BITS, *settings, codebook, tail)
     cosines = [cosine(codebook, shape, bits) for bits in chosen.step_bits]
     expected = moments(Modes.of(prior), settings[0].trajectory, chosen, cosines, settings[1].spectral_emphasis)
-    draws = [code(*source(name, s, shape), BITS, s + 1, settings, codebook, tail_end) for s in SEEDS]
+    draws = [code(*source(name, s, shape), BITS, s + 1, settings, codebook, tail) for s in SEEDS]
     return expected, draws
 
 
@@ -76,7 +76,7 @@ def test_modes_have_the_variance_of_draws_without_their_mean(name):
 def test_without_bits_the_output_knows_nothing_of_the_source():
     prior = open_prior("gaussian", SHAPES["gaussian"])
     settings, modes = configure(), Modes.of(prior)
-    chosen = plan(prior, BITS, *settings, TrellisCodebook(), 0.1)
+    chosen = plan(prior, BITS, *settings, TrellisCodebook(), tail_of("gaussian"))
     found = moments(modes, settings[0].trajectory, chosen, [0.0] * len(chosen.step_bits))
     np.testing.assert_array_equal(found.covariance, 0)
     assert found.bound_bits() == 0
@@ -85,7 +85,7 @@ def test_without_bits_the_output_knows_nothing_of_the_source():
 def test_no_trajectory_beats_the_bound_at_its_own_variances():
     prior = open_prior("gaussian-latent", SHAPES["gaussian-latent"])
     for changes in ({}, {"trajectory.steps": 4}, EULER):
-        found = predict(prior, BITS, configure("default", changes), TrellisCodebook(), 0.33)
+        found = predict(prior, BITS, configure("default", changes), TrellisCodebook(), tail_of("gaussian-latent"))
         assert 0 < found.bound_bits() < 0.93 * BITS
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,8 @@ from rfcodec.types import Identity, VideoFormat
 
 FORMAT = VideoFormat(1280, 720, 97, Fraction(30000, 1001))
 IDENTITY = Identity("gaussian", bytes(range(8)), "cpu float32")
-HEADER = make_header(FORMAT, StreamConfig(), IDENTITY)
+BACKBONE = SimpleNamespace(identity=IDENTITY, tail_share=0.3)
+HEADER = make_header(FORMAT, StreamConfig(), BACKBONE)
 
 
 def test_a_header_comes_back():
@@ -32,7 +34,7 @@ def test_the_header_gives_back_the_format():
 
 
 def test_coded_steps_are_those_before_the_tail():
-    header = make_header(FORMAT, StreamConfig(trajectory=TrajectoryConfig(steps=12, ode_tail=5)), IDENTITY)
+    header = make_header(FORMAT, StreamConfig(trajectory=TrajectoryConfig(steps=12, ode_tail=5)), BACKBONE)
     assert header.coded_steps == 7
 
 
@@ -111,15 +113,18 @@ def test_ids_of_names_are_fixed_for_ever():
 def test_an_engine_has_the_settings_that_made_the_header(trajectory):
     stream = StreamConfig(trajectory=trajectory)
     backbone = open_backbone("gaussian", "", RuntimeConfig())
-    header = make_header(VideoFormat(16, 16, 3, Fraction(25)), stream, backbone.identity)
+    header = make_header(VideoFormat(16, 16, 3, Fraction(25)), stream, backbone)
     engine = Engine(fields.read_whole(SequenceHeader, fields.write(header)), backbone, TrajectoryFrames)
-    assert engine.trajectory == trajectory.model_copy(update={"ode_tail": trajectory.tail_steps})
+    assert engine.trajectory == trajectory.model_copy(update={"ode_tail": trajectory.tail_steps(backbone.tail_share)})
 
 
-@pytest.mark.parametrize(("steps", "tail"), [(20, 6), (8, 3), (4, 2), (3, 1), (2, 1), (50, 15)])
-def test_a_tail_that_is_not_told_is_three_steps_of_ten(steps, tail):
-    assert TrajectoryConfig(steps=steps).tail_steps == tail
-    assert TrajectoryConfig(steps=steps, ode_tail=1).tail_steps == 1
+@pytest.mark.parametrize(
+    ("steps", "share", "tail"),
+    [(20, 0.3, 6), (8, 0.3, 3), (4, 0.3, 2), (3, 0.3, 1), (2, 0.9, 1), (20, 0.2, 4), (8, 0.2, 2), (4, 0.2, 1)],
+)
+def test_a_tail_that_is_not_told_is_a_share_rounded_up(steps, share, tail):
+    assert TrajectoryConfig(steps=steps).tail_steps(share) == tail
+    assert TrajectoryConfig(steps=steps, ode_tail=1).tail_steps(share) == 1
 
 
 def test_gop_headers_come_back():

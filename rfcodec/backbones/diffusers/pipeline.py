@@ -28,7 +28,7 @@ from rfcodec.flow.rollout import rollout
 from rfcodec.protocols import Condition, Frames, Latents, Step
 from rfcodec.types import Geometry, Identity, InformationProfile
 
-TAIL_END = 0.33  # as measured on nearly white latents
+TAIL_SHARE, TAIL_END = 0.3, 0.33  # as measured on nearly white latents
 
 Velocity = Callable[[Tensor, float], Tensor]
 
@@ -47,7 +47,7 @@ class DiffusersBackbone:
     ) -> None:
         """`profiles` are those of one family, that of the pipeline first."""
         self.identity = identity
-        self.tail_end = TAIL_END
+        self.tail_share, self.tail_end = TAIL_SHARE, TAIL_END
         self.options = options
         self._profiles, self._prompts = profiles, prompts
         self._pipelines = {profiles[0].id: pipe}

@@ -22,10 +22,10 @@ from rfcodec.types import Identity, InformationProfile
 class GaussianBackbone:
     """Exact in everything: velocity, conditioning on first and last frames, information. Knows no text."""
 
-    def __init__(self, name: str, spectrum: Spectrum, transform: Transform, tail_end: float) -> None:
+    def __init__(self, name: str, spectrum: Spectrum, transform: Transform, tail: tuple[float, float]) -> None:
         self.geometry = transform.geometry
         self.spectrum = spectrum
-        self.tail_end = tail_end
+        self.tail_share, self.tail_end = tail
         profile = f"cpu float32 numpy {np.__version__} scipy {scipy.__version__}"
         self.identity = Identity(name, spectrum.digest, profile)
         self._transform = transform
@@ -62,9 +62,9 @@ class GaussianBackbone:
         return KnownFrame(position, latents, np.where(self._transform.motion & (position > 0), np.inf, error))
 
 
-def _open(name: str, table: str, transform: Transform, tail_end: float) -> GaussianBackbone:
+def _open(name: str, table: str, transform: Transform, tail: tuple[float, float]) -> GaussianBackbone:
     spectrum = Spectrum.load(Path(str(files("rfcodec.backbones.gaussian") / table)))
-    return GaussianBackbone(name, spectrum, transform, tail_end)
+    return GaussianBackbone(name, spectrum, transform, tail)
 
 
 def _refuse_options(name: str, options: Mapping[str, str]) -> None:
@@ -75,10 +75,10 @@ def _refuse_options(name: str, options: Mapping[str, str]) -> None:
 def pixel_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
     """Video in pixels of decorrelated colour, with a spectrum fitted to natural video. Runs on the CPU."""
     _refuse_options("gaussian", options)
-    return _open("gaussian", "pixel.json", PixelTransform(), 0.15)
+    return _open("gaussian", "pixel.json", PixelTransform(), (0.2, 0.15))
 
 
 def latent_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
     """Sixteen nearly white channels in the geometry of Wan latents. Runs on the CPU."""
     _refuse_options("gaussian-latent", options)
-    return _open("gaussian-latent", "latent.json", BlockTransform(), 0.33)
+    return _open("gaussian-latent", "latent.json", BlockTransform(), (0.3, 0.33))
