@@ -64,7 +64,8 @@ def efficiency(cosine: float, dims: int, bits: int) -> float:
 def measure(label: str, dims: int, bits: int, seeds: Sequence[int], simulated: bool) -> list[Row]:
     """A row for each seed: one choice for a white direction and, but for simulated codebooks, its replay.
 
-    The peak of memory is that of the process so far, which should therefore be a fresh one.
+    Seconds are those that one core worked, so that other programs do not count. The peak of memory is that of the process
+    so far, which should therefore be a fresh one.
     """
     torch.set_num_threads(1)
     real, shape = open_codebook(label), latent_shape(dims)
@@ -76,9 +77,9 @@ def measure(label: str, dims: int, bits: int, seeds: Sequence[int], simulated: b
     rows = []
     for seed in seeds:
         direction, address = white(shape, seed), NoiseAddress(1, 0, seed + 1)
-        begin = time.perf_counter()
+        begin = time.process_time()
         symbols, z = codebook.choose(address, direction, used)
-        seconds = time.perf_counter() - begin
+        seconds = time.process_time() - begin
         cost = None if simulated else _replay(codebook, address, z, (used, symbols))
         rows.append({
             "codebook": label,
@@ -102,9 +103,9 @@ def _replay(codebook: Codebook, address: NoiseAddress, z: torch.Tensor, chosen: 
     if not torch.equal(codebook.noise(address, shape, bits, symbols), z):
         raise AssertionError("the decoder's noise is not the encoder's")
     # timed at another address: at its own, what the encoder drew may still be at hand
-    begin = time.perf_counter()
+    begin = time.process_time()
     codebook.noise(NoiseAddress(2 * address.seed + 1, 0, address.step), shape, bits, symbols)
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def peak_memory_mb() -> float:

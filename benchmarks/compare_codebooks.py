@@ -123,16 +123,18 @@ def vary_settings(
 
 @app.command("tables")
 def print_tables(
-    kinds: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(MODULES)}; default: all there are.")] = None,
-    markdown: Annotated[bool, typer.Option(help="In Markdown, for documents.")] = False,
+    kinds: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(MODULES)}; default: all there are.")] = None,
+    markdown: Annotated[bool, typer.Option(help="In Markdown.")] = False,
+    into: Annotated[list[Path] | None, typer.Option(help="Documents whose marked tables are filled again.")] = None,
     out: Out = RESULTS,
 ) -> None:
-    """Tables of results that were written before."""
-    for kind in kinds or MODULES:
-        path = out / f"{kind}.json"
-        if path.exists():
-            grids = MODULES[kind].grids(report.read(path))
-            print("\n\n".join(grid.markdown() for grid in grids) + "\n") if markdown else report.show(grids)
+    """Tables of results that were written before; in a document from `<!-- table KIND NUMBER -->` to `<!-- end -->`."""
+    paths = {kind: out / f"{kind}.json" for kind in kinds or MODULES}
+    grids = {kind: MODULES[kind].grids(report.read(path)) for kind, path in paths.items() if path.exists()}
+    for document in into or ():
+        report.fill(document, grids)
+    for found in grids.values() if not into else ():
+        print("\n\n".join(grid.markdown() for grid in found) + "\n") if markdown else report.show(found)
 
 
 def spread(words: Sequence[str]) -> list[str]:

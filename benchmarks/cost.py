@@ -55,15 +55,15 @@ def scaled(label: str, dims: int, bits: int, seeds: Sequence[int]) -> Row:
 
 
 def replay_alone(label: str, dims: int, bits: int, seeds: Sequence[int]) -> list[float]:
-    """Median seconds of the replay of random symbols."""
+    """Median seconds of one core for the replay of random symbols."""
     torch.set_num_threads(1)
     codebook, shape = open_codebook(label), latent_shape(dims)
     used, seconds = payable_bits(codebook, shape, bits), []
     for seed in seeds:
         symbols = random.Random(seed).getrandbits(used - 2)  # the topmost names of a subset may not exist
-        begin = time.perf_counter()
+        begin = time.process_time()
         codebook.noise(NoiseAddress(1, 0, seed + 1), shape, used, symbols)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     return [float(np.median(seconds))]
 
 

@@ -1,7 +1,8 @@
 """Results as JSON, plots and tables: in a terminal, or in Markdown."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+
+WIDTH = 160  # of tables in a file
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,21 @@ def save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
+def fill(document: Path, grids: Mapping[str, Sequence[Grid]]) -> None:
+    """Tables between `<!-- table KIND NUMBER -->` and `<!-- end -->`, of the kinds that there are, written again."""
+
+    def table(found: re.Match[str]) -> str:
+        kind, number = found[2], int(found[3])
+        return f"{found[1]}\n{grids[kind][number].markdown()}\n{found[4]}" if kind in grids else found[0]
+
+    marked = re.compile(r"(<!-- table (\S+) (\d+) -->\n).*?(<!-- end -->)", re.DOTALL)
+    document.write_text(marked.sub(table, document.read_text()))
+
+
 def show(grids: Sequence[Grid]) -> None:
     """All tables in the terminal."""
     console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
     for grid in grids:
         grid.show(console)
