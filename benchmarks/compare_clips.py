@@ -197,7 +197,7 @@ def tails(
     }
     methods["correction 0.15"] = common | {"mode": "i2v", "correction_share": 0.15}
     curves = sweep(clips, methods, rates, size, frames, None)
-    residual = common | {"mode": "i2v-gvcc", "correction_share": 0.001, "tail_weight": 1.0}
+    residual = common | {"mode": "i2v-gvcc", "correction_share": 0.02, "tail_weight": 1.0}
     with residuals_on_top():
         curves |= sweep(clips, {"zlib residual": residual}, (0.02, 0.08), size, frames, None)
     summary = {method: _residual_shares(curves, method) for method in curves if method != "zlib residual"}

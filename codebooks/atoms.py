@@ -9,11 +9,11 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from codebooks.philox import RESOLUTION, normals
-from rfcodec.bitstream.symbols import pack, unpack
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 
 BLOCK_VALUES = 1 << 22  # atoms are searched in blocks of at most this many numbers
+EXACT_SQUARES = 1024  # so many squares of sums of LARGEST normals stay below 2^63
 LARGEST = 4096  # the most symbols that one step may ask a decoder to look up
 
 
@@ -67,7 +67,14 @@ def in_units(noise: Float32[np.ndarray, "size"]) -> Int64[np.ndarray, "size"]:
 
 def with_unit_rms(total: Int64[np.ndarray, "size"]) -> Float32[np.ndarray, "size"]:
     """S sqrt(size / S.S), the norm an exact integer, the rest in double precision."""
-    return (total * np.sqrt(total.size / max(1.0, float(np.dot(total, total))))).astype(np.float32)
+    return (total * np.sqrt(total.size / max(1.0, float(energy(total))))).astype(np.float32)
+
+
+def energy(total: Int64[np.ndarray, "size"]) -> int:
+    """S.S, exact also where it exceeds 64 bits."""
+    whole = total[: total.size // EXACT_SQUARES * EXACT_SQUARES].reshape(-1, EXACT_SQUARES)
+    rest = total[whole.size :]
+    return sum(np.einsum("ij,ij->i", whole, whole).tolist()) + int(np.dot(rest, rest))
 
 
 def largest(products: Float32[np.ndarray, "count"], m: int) -> tuple[list[int], list[bool]]:
@@ -102,13 +109,15 @@ def from_mask(mask: int, count: int) -> list[bool]:
     return [bool(mask >> i & 1) for i in range(count)]
 
 
-def to_integer(labels: list[int], width: int) -> int:
+def to_integer(labels: Int64[np.ndarray, "count"], width: int) -> int:
     """Labels of `width` bits each as one integer, the first in the highest bits."""
-    count = width * len(labels)
-    return int.from_bytes(pack(labels, [width] * len(labels)), "big") >> (-count % 8)
+    bits = (labels[:, None] >> np.arange(width - 1, -1, -1) & 1).astype(np.uint8).ravel()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big") >> (-bits.size % 8)
 
 
-def to_labels(symbols: int, count: int, width: int) -> list[int]:
+def to_labels(symbols: int, count: int, width: int) -> Int64[np.ndarray, "count"]:
     """Inverse of `to_integer`."""
-    bits = count * width
-    return unpack((symbols << (-bits % 8)).to_bytes(-(-bits // 8), "big"), [width] * count)
+    size = count * width
+    octets = np.frombuffer((symbols << (-size % 8)).to_bytes(-(-size // 8), "big"), np.uint8)
+    bits = np.unpackbits(octets, count=size).reshape(count, width).astype(np.int64)
+    return bits @ (1 << np.arange(width - 1, -1, -1))

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 import numpy as np
 from torch import Tensor
 
-from codebooks.atoms import plain_noise, to_integer, to_labels
+from codebooks.atoms import LARGEST, plain_noise, to_integer, to_labels
 from codebooks.chunks import Chunks
 from rfcodec.bitstream.fields import uint
 from rfcodec.protocols import Shape
@@ -27,8 +27,8 @@ class ChunkedCodebook:
     b: int = uint("bits a chunk", 1, 20, default=10)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """Whole chunks of at least 2 b coordinates, or a single one."""
-        most = max(1, int(np.prod(shape)) // (2 * self.b))
+        """Whole chunks of at least 2 b coordinates, 4096 at most, or a single one."""
+        most = min(max(1, int(np.prod(shape)) // (2 * self.b)), LARGEST)
         return self.b * min(bits // self.b, most)
 
     def least_bits(self, shape: Shape) -> int:
@@ -49,7 +49,7 @@ class ChunkedCodebook:
             better = np.abs(products) > best
             best[better] = np.abs(products[better])
             labels[better] = 2 * index + (products[better] < 0)
-        symbols = to_integer(labels.tolist(), self.b)
+        symbols = to_integer(labels, self.b)
         return symbols, self.noise(address, shape, bits, symbols)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
@@ -57,7 +57,7 @@ class ChunkedCodebook:
         if bits == 0:
             return plain_noise(address, shape)
         chunks = self._chunks(address, shape, bits)
-        labels = to_labels(symbols, chunks.count, self.b)
+        labels = to_labels(symbols, chunks.count, self.b).tolist()
         return chunks.noise([label >> 1 for label in labels], [bool(label & 1) for label in labels]).reshape(shape)
 
     def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codebooks.atoms import LARGEST, Atoms, affordable, from_mask, plain_noise, to_integer, to_labels, to_mask
+from codebooks.atoms import LARGEST, Atoms, affordable, from_mask, plain_noise, to_mask
 from rfcodec.bitstream.fields import uint
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
@@ -50,12 +50,12 @@ class GvccCodebook:
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
-        width = bits // shape[1]
-        m = self.atoms_for(width)
+        share = bits // shape[1]
+        m = self.atoms_for(share)
         parts = np.split(direction.cpu().numpy(), shape[1], axis=1)
         chosen = [self._atoms(address, i, shape).most_aligned(part.ravel(), m) for i, part in enumerate(parts)]
         names = [self._name(kept) << m | to_mask(negative) for kept, negative in chosen]
-        symbols = to_integer(names, width)
+        symbols = sum(name << share * i for i, name in enumerate(reversed(names)))
         return symbols, self.noise(address, shape, bits, symbols)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
@@ -63,8 +63,9 @@ class GvccCodebook:
         if bits == 0:
             return plain_noise(address, shape)
         channels, frames, height, width = shape
-        m = self.atoms_for(bits // frames)
-        names = to_labels(symbols, frames, bits // frames)
+        share = bits // frames
+        m = self.atoms_for(share)
+        names = [symbols >> share * i & ((1 << share) - 1) for i in range(frames)][::-1]
         pieces = [
             self._atoms(address, i, shape).signed_sum(self._members(name >> m, m), from_mask(name, m))
             for i, name in enumerate(names)

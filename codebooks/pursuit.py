@@ -66,7 +66,7 @@ class PursuitCodebook:
         search = Search.begin(self._atoms(address, shape), direction.cpu().numpy().ravel(), weights(self.c))
         choices, noise = search.run(self.atoms_for(bits))
         labels = [code << self._index_bits | atom for atom, code in choices]
-        return to_integer(labels, self._index_bits + self.c), torch.from_numpy(noise).reshape(shape)
+        return to_integer(np.array(labels, np.int64), self._index_bits + self.c), torch.from_numpy(noise).reshape(shape)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
         """Adds the named atoms in their order."""
@@ -90,7 +90,7 @@ class PursuitCodebook:
         return Atoms(address, 1, self.k, int(np.prod(shape)))
 
     def _choices(self, symbols: int, count: int) -> Iterator[Choice]:
-        for label in to_labels(symbols, count, self._index_bits + self.c):
+        for label in to_labels(symbols, count, self._index_bits + self.c).tolist():
             # damage may name an atom that there is not; the last one keeps the decoder running
             yield Choice(min(label & ((1 << self._index_bits) - 1), self.k - 1), label >> self._index_bits)
 

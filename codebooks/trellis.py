@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
+from codebooks.atoms import plain_noise, to_integer, to_labels
 from codebooks.philox import inverse_permutation, normals, permutation, signs
 from codebooks.viterbi import Register, best_path, best_path_in_windows
 from rfcodec.bitstream.fields import uint
@@ -80,7 +81,7 @@ class TrellisCodebook:
         """Viterbi search for the path with the largest inner product with `direction`, on the device it lies on."""
         shape = tuple(direction.shape)
         if bits == 0:
-            return 0, self.noise(address, shape, 0, 0)
+            return 0, plain_noise(address, shape)
         layout, carrier = self.layout(direction.numel(), bits), _carrier(address, direction.numel())
         register = Register(layout.states, self.branch_bits, layout.length)
         spectrum = _base_spectrum(address, carrier.size, layout)
@@ -89,18 +90,18 @@ class TrellisCodebook:
             labels = best_path(correlate(rows, spectrum), register)
         else:
             labels = best_path_in_windows(_correlate_on_device(direction, address.seed, spectrum, layout), register)
-        return _to_integer(labels, self.branch_bits), self._shape_noise(address.seed, carrier, register, labels).reshape(
-            shape
-        )
+        return to_integer(labels.astype(np.int64), self.branch_bits), self._shape_noise(
+            address.seed, carrier, register, labels
+        ).reshape(shape)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
         """Walks the register through the symbols."""
         if bits == 0:
-            return torch.from_numpy(normals(address, int(np.prod(shape)))).reshape(shape)
+            return plain_noise(address, shape)
         carrier = _carrier(address, int(np.prod(shape)))
         layout = self.layout(carrier.size, bits)
         register = Register(layout.states, self.branch_bits, layout.length)
-        labels = _to_labels(symbols, layout.stages, self.branch_bits)
+        labels = to_labels(symbols, layout.stages, self.branch_bits).astype(np.uint8)
         return self._shape_noise(address.seed, carrier, register, labels).reshape(shape)
 
     def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
@@ -146,11 +147,16 @@ def correlate(rows: Float32[np.ndarray, "l n"], base_spectrum: Complex64[np.ndar
 
 
 def _correlate_on_device(direction: Tensor, seed: int, base_spectrum: np.ndarray, layout: TrellisLayout) -> Tensor:
-    device, dims = direction.device, direction.numel()
-    order = torch.from_numpy(permutation(seed, dims)).to(device)
-    mixed = direction.float().ravel()[order] * torch.from_numpy(signs(seed, dims)).to(device)
+    order, sign = _mixing_on(direction.device, seed, direction.numel())
+    mixed = direction.float().ravel()[order] * sign
     rows = mixed[: layout.stages * layout.length].view(layout.stages, layout.length)
-    return torch.fft.irfft(torch.fft.rfft(rows) * torch.from_numpy(base_spectrum).to(device), n=layout.length)
+    spectrum = torch.fft.rfft(rows) * torch.from_numpy(base_spectrum).to(direction.device)
+    return torch.fft.irfft(spectrum, n=layout.length)
+
+
+@lru_cache(maxsize=1)
+def _mixing_on(device: torch.device, seed: int, dims: int) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(permutation(seed, dims)).to(device), torch.from_numpy(signs(seed, dims)).to(device)
 
 
 def _interleave(values: np.ndarray, seed: int) -> np.ndarray:
@@ -162,15 +168,3 @@ def _interleave(values: np.ndarray, seed: int) -> np.ndarray:
 def _scatter(mixed: np.ndarray, seed: int) -> np.ndarray:
     mixed *= signs(seed, mixed.size)
     return mixed.take(inverse_permutation(seed, mixed.size))
-
-
-def _to_integer(labels: np.ndarray, branch_bits: int) -> int:
-    bits = np.unpackbits(labels[:, None], axis=1)[:, 8 - branch_bits :].ravel()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big") >> (-bits.size % 8)
-
-
-def _to_labels(symbols: int, stages: int, branch_bits: int) -> np.ndarray:
-    count = stages * branch_bits
-    octets = np.frombuffer((symbols << (-count % 8)).to_bytes(-(-count // 8), "big"), np.uint8)
-    groups = np.unpackbits(octets, count=count).reshape(stages, branch_bits)
-    return np.packbits(groups, axis=1)[:, 0] >> (8 - branch_bits)

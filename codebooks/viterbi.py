@@ -131,6 +131,7 @@ def best_path_in_windows(
     Each begins `overlap` stages early, with all states alike, which is forgotten by the time its own stages begin.
     """
     stages = len(scores)
+    overlap = overlap if stages > window else 0
     lead = torch.arange(0, stages, window, device=scores.device) - overlap
     came_from, best = _forward(scores, register, lead, min(window, stages) + overlap)
     own = came_from[overlap:].transpose(0, 1).reshape(-1, register.states)[:stages].cpu().numpy()

@@ -30,7 +30,7 @@ DECAYS = (
 )
 LARGEST = 1023
 DEAD_ZONE = 0.2
-EIGHT_BITS = 127
+EIGHT_BITS, LARGEST_SCALE = 127, 65536
 
 
 @final
@@ -160,13 +160,15 @@ class ZlibCorrector:
         if not data:
             return torch.zeros(shape)
         head, size = 4 * shape[0], math.prod(shape)
+        scales = np.frombuffer(data[:head].ljust(head, b"\xff"), "<f4").astype(np.float32).reshape(-1, 1, 1, 1)
+        if not bool((np.abs(scales) <= LARGEST_SCALE).all()):
+            raise InvalidField(f"a correction has scales that are no numbers up to {LARGEST_SCALE}")
         inflate = zlib.decompressobj()
         try:
             levels = inflate.decompress(data[head:], max_length=size + 1)
         except zlib.error as error:
             raise InvalidField(f"a correction is damaged: {error}") from error
-        if len(data) < head or len(levels) != size:
+        if len(levels) != size or not inflate.eof or inflate.unused_data:
             raise InvalidField(f"a correction has {len(levels)} levels for {size} latents")
-        scales = np.frombuffer(data[:head], "<f4").astype(np.float32).reshape(-1, 1, 1, 1)
-        steps = np.nan_to_num(scales, nan=0.0, posinf=0.0, neginf=0.0) / np.float32(EIGHT_BITS)
+        steps = scales / np.float32(EIGHT_BITS)
         return torch.from_numpy(np.frombuffer(levels, np.int8).astype(np.float32).reshape(shape) * steps)

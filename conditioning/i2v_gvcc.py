@@ -11,7 +11,10 @@ from rfcodec.types import GopSpan
 
 @final
 class GvccImageToVideo:
-    """I2V in everything but the corrector; `correction_share` must leave the residual room."""
+    """I2V in everything but the corrector.
+
+    `correction_share` must leave the residual room: with 0, the default, none is sent.
+    """
 
     ID: ClassVar[int] = 4
     chained: ClassVar[bool] = True

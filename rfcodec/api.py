@@ -210,7 +210,8 @@ def _seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: Ru
             raise InvalidField(f"GOP {record.header.index} stands where GOP {number} should")
         decoded = next(decode_records(engine, [record], previous))
         watcher.gop(decoded, None, record_size(record))
-        yield _shown(decoded, record, runtime)
+        if decoded.span.stop > start:
+            yield _shown(decoded, record, runtime)
         previous, done = decoded, number + 1
     if done < len(spans):
         raise TruncatedStream(f"the stream ends before its last GOP: it has {done} of {len(spans)}")

@@ -52,6 +52,8 @@ class _Resume:
 def close(gop: DecodedGop, handover: tuple[float, Latents], steps: int) -> Latents:
     """Final latents of another ODE tail of `steps` evaluations from where the coded steps ended; 1 is the jump to x0_hat."""
     engine, (t, state) = gop.engine, handover
-    levels = within_range(tail_levels(time_to_level(t), engine.backbone.tail_end, steps))
-    plan = GopPlan((t, *map(level_to_time, levels), 0.0), ())
+    first = time_to_level(t)
+    levels = within_range(tail_levels(first, engine.backbone.tail_end, steps))
+    # near the last level there is no room for so many
+    plan = GopPlan((t, *(level_to_time(level) for level in levels if level > first), 0.0), ())
     return engine.backbone.run(engine.prepare(gop.condition), TrajectoryStep(engine.trajectory, plan, _Resume(state)))

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import math
+import os
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +60,19 @@ def stored_profile(header: SequenceHeader) -> InformationProfile | None:
         return None
     try:
         table = json.loads(file.read_text())
-        return InformationProfile(tuple(map(float, table["log_snr"])), tuple(map(float, table["mmse"])))
+        profile = InformationProfile(tuple(map(float, table["log_snr"])), tuple(map(float, table["mmse"])))
+        _check(profile)
+        return profile
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.warn(f"{file} cannot be read ({error}): calibrate again, or remove it", stacklevel=2)
         return None
+
+
+def _check(profile: InformationProfile) -> None:
+    if not profile.log_snr or len(profile.log_snr) != len(profile.mmse):
+        raise ValueError("its columns do not match")
+    if any(b <= a for a, b in pairwise(profile.log_snr)) or not all(0 < mmse < math.inf for mmse in profile.mmse):
+        raise ValueError("its values are no profile")
 
 
 def store_profile(header: SequenceHeader, profile: InformationProfile, gops: int) -> Path:
@@ -70,7 +81,7 @@ def store_profile(header: SequenceHeader, profile: InformationProfile, gops: int
     table = {"backbone": header.backbone, "gops": gops, "log_snr": profile.log_snr, "mmse": profile.mmse}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
+        partial = file.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(table) + "\n")
         partial.replace(file)
     except OSError as error:

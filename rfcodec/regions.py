@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from rfcodec.engine import Engine
@@ -13,7 +13,9 @@ from rfcodec.errors import FrameRangeError, InputError
 from rfcodec.types import Frames, GopSpan, VideoFormat
 from rfcodec.video import ArrayVideo, Video, open_video
 
-PICTURES = tuple(Image.registered_extensions()) or (".png",)
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm")  # all else is read as a video
+EIGHT_BITS = ("1", "L", "LA", "P", "RGB", "RGBA")
+PICTURE_FAULTS = (OSError, ValueError, Image.DecompressionBombError)  # what Pillow raises on what is no picture
 
 
 def open_mask(roi: Any, video: VideoFormat) -> Video | None:
@@ -24,7 +26,12 @@ def open_mask(roi: Any, video: VideoFormat) -> Video | None:
     """
     if roi is None:
         return None
-    mask = ArrayVideo(_as_frames(roi, video)) if isinstance(roi, np.ndarray) else _open(Path(roi), video)
+    if isinstance(roi, np.ndarray):
+        mask: Video = ArrayVideo(_as_frames(roi))
+    elif isinstance(roi, str | Path):
+        mask = _open(Path(roi), video)
+    else:
+        raise InputError(f"a mask is a path or an array of uint8, not {type(roi).__name__}")
     found = mask.format
     if (found.width, found.height) != (video.width, video.height):
         raise InputError(f"the mask is {found.width}x{found.height}, the video {video.width}x{video.height}: scale the mask")
@@ -46,7 +53,7 @@ def region_weights(engine: Engine, mask: Video, span: GopSpan, gain: float) -> T
     return 1 + (gain - 1) * groups[None]
 
 
-def _as_frames(mask: np.ndarray, video: VideoFormat) -> Frames:
+def _as_frames(mask: np.ndarray) -> Frames:
     if mask.dtype != np.uint8 or mask.ndim not in (2, 3, 4):
         raise InputError(f"a mask is uint8, y x or t y x or t y x 3; this one is {mask.dtype} of shape {mask.shape}")
     frames = mask[None] if mask.ndim == 2 else mask
@@ -57,7 +64,10 @@ def _open(path: Path, video: VideoFormat) -> Video:
     if path.suffix.lower() not in PICTURES:
         return open_video(path, size=(video.width, video.height))
     try:
-        picture = Image.open(path).convert("RGB").resize((video.width, video.height), Image.Resampling.BOX)
-    except (OSError, UnidentifiedImageError) as error:
+        with Image.open(path) as picture:
+            if getattr(picture, "n_frames", 1) > 1 or picture.mode not in EIGHT_BITS:
+                raise InputError(f"the mask {path} is no single picture of 8 bits: convert it")
+            scaled = picture.convert("RGB").resize((video.width, video.height), Image.Resampling.BOX)
+    except PICTURE_FAULTS as error:
         raise InputError(f"the mask {path} cannot be read as a picture: {error}") from error
-    return ArrayVideo(np.asarray(picture)[None])
+    return ArrayVideo(np.asarray(scaled)[None])

@@ -1,6 +1,7 @@
 """Symbols as integers: bit packing, and the ranking of subsets."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import comb, lgamma, log, perm
 
 
@@ -26,6 +27,7 @@ def unpack(data: bytes, widths: Sequence[int]) -> list[int]:
     return values
 
 
+@lru_cache(maxsize=1 << 14)
 def subset_bits(universe: int, size: int) -> int:
     """Bits of the rank of a subset: ceil(log2 C(universe, size))."""
     return (comb(universe, size) - 1).bit_length()

@@ -1,8 +1,11 @@
 """Correction of the final latents that the next GOP stands on: chosen by the encoder, applied by both sides."""
 
+import logging
 from typing import Protocol, final, runtime_checkable
 
 from rfcodec.protocols import Corrector, Latents
+
+log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -29,6 +32,10 @@ class ChooseCorrection:
         if self._corrector and self._tail and self._max_bytes:
             residual = self._target[:, -self._tail :] - latents[:, -self._tail :].to(self._target.device)
             self.data = self._corrector.encode(residual, self._max_bytes)
+            if not self.data:
+                log.warning(
+                    "the correction does not fit its %d bytes: none is sent; raise correction_share", self._max_bytes
+                )
         return ReplayCorrection(self._corrector, self.data, self._tail)(latents)
 
 

@@ -22,19 +22,20 @@ def emphasise(residual: Latents, exponent: float) -> Latents:
     Little that moves x0_hat is gained where the residual is weak: the gain of the estimate is proportional to its own
     error, dx0_hat / dx = (1 - t) / t^2 Cov(x0 | x_t), so that a choice that follows r alone spends too much there.
     """
-    if not exponent:
+    peak = residual.abs().max()
+    if not exponent or not peak:
         return residual
-    spectrum = torch.fft.rfftn(residual.float(), dim=(1, 2, 3))
+    spectrum = torch.fft.rfftn(residual.float() / peak, dim=(1, 2, 3))
     bands = _bands(tuple(residual.shape)).to(residual.device)
     channels, count = len(residual), int(bands.max()) + 1
-    sums = residual.new_zeros(channels, count)
-    sums.index_add_(1, bands.ravel(), spectrum.abs().square().reshape(channels, -1))
+    power = spectrum.abs().square().reshape(channels, -1)
+    sums = power.new_zeros(channels, count).index_add_(1, bands.ravel(), power)
     sizes = torch.bincount(bands.ravel(), minlength=count).clamp(min=1)
-    gains = (sums / sizes / residual[0].numel()).clamp(min=SMALLEST) ** exponent
+    gains = (sums / sizes).clamp(min=SMALLEST) ** exponent
     for _ in range(SETTLED):
-        gains = (gains * (sums.sum() / (sums * gains.square()).sum().clamp(min=SMALLEST)).sqrt()).clamp(max=MOST_GAIN)
+        gains = (gains * (sums.sum() / (sums * gains.square()).sum()).sqrt()).clamp(max=MOST_GAIN)
     spectrum *= gains[:, bands.ravel()].view(spectrum.shape)
-    return torch.fft.irfftn(spectrum, s=residual.shape[1:], dim=(1, 2, 3))
+    return torch.fft.irfftn(spectrum, s=residual.shape[1:], dim=(1, 2, 3)) * peak
 
 
 @lru_cache(maxsize=4)

@@ -1,5 +1,6 @@
 """Noise of a step: chosen by the encoder, replayed by the decoder, or the true path for measuring a profile."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from rfcodec.errors import BackboneError
 from rfcodec.flow.path import amplitude_snr, interpolate, velocity_to_clean
 from rfcodec.protocols import Codebook, Latents, Shape
 from rfcodec.trajectory.direction import emphasise
@@ -88,7 +90,10 @@ class ChooseNoise:
         """Chosen noise, c f h w."""
         self._ahead.wait()
         residual = self._target - x0_hat.to(self._target.device)
-        self._watch(k, float(residual.square().mean()))
+        mse = float(residual.square().mean())
+        if not math.isfinite(mse):
+            raise BackboneError(f"the model's estimate is not finite at step {k}: compute in float32 or bfloat16")
+        self._watch(k, mse)
         address = _address(self._start.seed, self._start.gop, k)
         symbols, z = self._codebook.choose(address, self._emphasis(residual), self._step_bits[k])
         self.symbols.append(symbols)

@@ -495,6 +495,13 @@ def test_the_residual_of_gvcc_has_eight_bits_a_sample(scale):
     assert ZlibCorrector().encode(wanted, len(data) - 1) == b""
 
 
+@pytest.mark.parametrize("change", [lambda d: d[:-1], lambda d: d[:-4], lambda d: d + b"x", lambda d: b"\xff" * 12 + d[12:]])
+def test_a_residual_is_whole_and_alone(change):
+    data = ZlibCorrector().encode(residual(), 10**6)
+    with pytest.raises(BitstreamError):
+        ZlibCorrector().decode(change(data), (3, 1, 24, 20))
+
+
 def test_a_residual_that_inflates_to_more_is_refused():
     with pytest.raises(BitstreamError, match="levels"):
         ZlibCorrector().decode(bytes(12) + zlib.compress(bytes(10**7)), (3, 1, 4, 5))

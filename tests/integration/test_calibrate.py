@@ -120,10 +120,23 @@ def test_a_clip_shorter_than_a_gop_is_refused(clip, cache):
     assert not cache.exists()
 
 
-def test_a_damaged_profile_is_not_used(clip):
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"log_snr": [1]',
+        "[]",
+        "{}",
+        '{"log_snr": [], "mmse": []}',
+        '{"log_snr": [1, 2], "mmse": [1]}',
+        '{"log_snr": [2, 1], "mmse": [1, 1]}',
+        '{"log_snr": [1, 2], "mmse": [1, 0]}',
+        '{"log_snr": [1, 2], "mmse": [NaN, 1]}',
+    ],
+)
+def test_a_damaged_profile_is_not_used(clip, text):
     backbone = Counting()
     found = calibrate([clip], StreamConfig(gop=9), RuntimeConfig(weights=backbone), gops=1)
-    found.file.write_text('{"log_snr": [1]')
+    found.file.write_text(text)
     header = type("Header", (), {"weights": b"counted!", "backbone_options": "", "mode": 1})
     with pytest.warns(UserWarning, match="calibrate again"):
         assert stored_profile(header) is None

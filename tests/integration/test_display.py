@@ -1,5 +1,7 @@
 """Other pictures from the same bits: nearer to the source or livelier, while digests and chains stay what they are."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from rfcodec.codec import open_decoder
 from rfcodec.config import RuntimeConfig
 from rfcodec.display import close, shown
 from rfcodec.errors import ConfigError
+from rfcodec.flow.time_grid import level_to_time
 from rfcodec.presets import runtime
 
 SMALL = {"gop": 5, "trajectory__steps": 10, "trajectory__ode_tail": 4, "bytes": 1500}
@@ -73,9 +76,15 @@ def test_one_closing_step_is_the_picture_of_least_error(stream):
     assert np.array_equal(decoded(stream, closing_steps=1), decoded(stream, realism=0.0))
 
 
-def test_more_closing_steps_than_levels_still_fall(stream):
+@pytest.mark.parametrize("level", [1, 300, 538, 545, 560, 575, 576])
+@pytest.mark.parametrize("steps", [1, 2, 20, 40])
+def test_any_number_of_closing_steps_falls_from_any_time(stream, level, steps, monkeypatch):
     gop = gops(stream)[0]
-    assert bool(torch.isfinite(close(gop, gop.handover, 40)).all())
+    monkeypatch.setattr(gop.engine.backbone, "run", lambda condition, step: step)
+    grid = close(gop, (level_to_time(level), gop.latents), steps).time_grid
+    assert grid[0] == level_to_time(level)
+    assert grid[-1] == 0
+    assert all(t > s for t, s in pairwise(grid))
 
 
 def test_a_chain_stands_on_the_stream_s_own_frames(stream):

@@ -97,6 +97,9 @@ def test_one_frame_has_one_mask():
         (np.zeros((4, 64, 96), np.uint8), FrameRangeError),
         (np.zeros((64, 96), np.float32), InputError),
         (np.zeros(64, np.uint8), InputError),
+        (5, InputError),
+        (torch.zeros(64, 96), InputError),
+        ("no\0where.png", InputError),
         ("nowhere.png", InputError),
         ("nowhere.mp4", InputError),
     ],
@@ -105,6 +108,17 @@ def test_masks_that_do_not_fit_are_refused(source, mask, fault, tmp_path):
     with pytest.raises(fault):
         api.encode(source, tmp_path / "out.rfv", roi=mask, **SMALL)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["deep", "animated"])
+def test_pictures_that_would_be_misread_are_refused(source, kind, tmp_path):
+    if kind == "deep":
+        Image.fromarray(np.full((64, 96), 300, np.uint16)).save(tmp_path / "mask.png")
+    else:
+        pages = [Image.new("L", (96, 64), level) for level in (0, 255)]
+        pages[0].save(tmp_path / "mask.tiff", save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match="single picture of 8 bits"):
+        api.encode(source, tmp_path / "out.rfv", roi=next(tmp_path.glob("mask.*")), **SMALL)
 
 
 def test_a_file_that_is_no_picture_is_refused(source, tmp_path):

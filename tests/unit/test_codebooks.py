@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from alignment import alignment, efficiency, white
-from hypothesis import HealthCheck, settings
 from scipy.special import ndtri
 
 from codebooks.gvcc import GvccCodebook
@@ -12,9 +11,6 @@ from codebooks.philox import normals
 from codebooks.topm import TopMCodebook
 from rfcodec.bitstream.symbols import subset_bits
 from rfcodec.types import NoiseAddress
-
-steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-
 
 # top M
 
