@@ -104,7 +104,7 @@ def _replay(codebook: Codebook, address: NoiseAddress, z: torch.Tensor, chosen: 
         raise AssertionError("the decoder's noise is not the encoder's")
     # timed at another address: at its own, what the encoder drew may still be at hand
     begin = time.process_time()
-    codebook.noise(NoiseAddress(2 * address.seed + 1, 0, address.step), shape, bits, symbols)
+    codebook.noise(NoiseAddress(address.seed, address.gop + 1, address.step), shape, bits, symbols)
     return time.process_time() - begin
 
 

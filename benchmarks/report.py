@@ -37,9 +37,11 @@ class Grid:
 
 
 def write(path: Path, result: Any) -> None:
-    """JSON, by way of its folder."""
+    """JSON, a row of a list in a line, by way of its folder."""
+    rows = isinstance(result, list)
+    text = "[\n" + ",\n".join(map(json.dumps, result)) + "\n]" if rows else json.dumps(result, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(text + "\n")
 
 
 def read(path: Path) -> Any:
