@@ -188,10 +188,11 @@ def tails(
     frames: Length = 49,
     gop: Annotated[int, typer.Option(help="Frames of a GOP.")] = 17,
     backbone: Backbone = "gaussian",
+    bpp: Annotated[list[float] | None, typer.Option(help="Rates of the trajectories; five of them.")] = None,
 ) -> None:
     """I2V chains of at least three GOPs: bytes at the mean PSNR of the same chain with GVCC's 8-bit zlib residual."""
     common = {"backbone": backbone, "gop": gop}
-    rates = (0.02, 0.04, 0.08, 0.16, 0.32)
+    rates = bpp or [0.02, 0.04, 0.08, 0.16, 0.32]
     methods: dict[str, dict[str, Any]] = {
         f"weight {weight:g}": common | {"mode": "i2v", "tail_weight": weight} for weight in (1.0, 1.5, 3.0)
     }
@@ -199,9 +200,9 @@ def tails(
     curves = sweep(clips, methods, rates, size, frames, None)
     residual = common | {"mode": "i2v-gvcc", "correction_share": 0.02, "tail_weight": 1.0}
     with residuals_on_top():
-        curves |= sweep(clips, {"zlib residual": residual}, (0.02, 0.08), size, frames, None)
+        curves |= sweep(clips, {"zlib residual": residual}, (rates[0], rates[2]), size, frames, None)
     summary = {method: _residual_shares(curves, method) for method in curves if method != "zlib residual"}
-    write(curves, out, "tails", summary)
+    write(curves, out, f"tails-{backbone}", summary)
     rows = [[m, *(f"{100 * value:.1f} %" for value in s.values())] for m, s in summary.items()]
     report("bytes at the mean PSNR of the chain with GVCC's residual", ["method", *next(iter(summary.values()))], rows)
 

@@ -73,7 +73,7 @@ class EncoderConfig(_Config):
     tail_end: float | None = Field(
         default=None, gt=0, lt=1, description="time from which the ODE tail jumps to 0; default: the backbone's"
     )
-    reference_weight: float = Field(default=0.3, ge=0, le=1000, description="bits of a reference frame, in GOPs' worth")
+    reference_weight: float = Field(default=0.5, ge=0, le=1000, description="bits of a reference frame, in GOPs' worth")
     spectral_emphasis: float = Field(
         default=0.3, ge=0, le=1, description="exponent of the power of a band in its weight in the choice; 0: none"
     )
