@@ -92,10 +92,9 @@ def measure_rate_distortion(
     counts, draws = steps or list(rate_distortion.GVCC_TAILS), range(seeds)
     points = [(*p, draws) for p in product(SHAPES, labels, counts, rate_distortion.RATES)]
     matches = [(*m, draws) for m in product(SHAPES, rate_distortion.MATCHED_RATES, rate_distortion.MATCHES)]
-    found = {
-        "points": [rate_distortion.point(*job) for job in track(points, "methods")],
-        "matches": [rate_distortion.match(*job) for job in track(matches, "equal error")],
-    }
+    found: dict[str, Any] = {"matches": [rate_distortion.match(*job) for job in track(matches, "equal error")]}
+    report.write(out / "rate-distortion.json", found)
+    found = {"points": [rate_distortion.point(*job) for job in track(points, "methods")]} | found
     finish("rate-distortion", found, out / "rate-distortion.json")
 
 
