@@ -148,26 +148,32 @@ def _summarise(rows: list[Row]) -> Row:
 
 
 def grids(rows: Sequence[Row]) -> list[Grid]:
-    """The table of efficiencies."""
-    head = ("codebook", "bits", "used", "efficiency", "choose, s", "replay, s", "peak memory, MB")
-    lines = [
-        (
-            s["codebook"] + (" (simulated)" if s["simulated"] else ""),
-            str(s["bits"]),
-            str(s["bits_used"]),
-            f"{s['efficiency']:.3f} ± {s['standard_error']:.3f}",
-            _number(s["choose_seconds"], ".3f"),
-            _number(s["replay_seconds"], ".3f"),
-            _number(s["peak_memory_mb"], ".0f"),
-        )
-        for s in summary(rows)
-    ]
-    seeds = len({row["seed"] for row in rows})
-    return [Grid(f"Efficiency at D = {rows[0]['dims']:,}, {seeds} seeds, one core", head, lines)]
+    """Efficiencies, the best codebook first; seconds and memory of those that were not simulated."""
+    found = summary(rows)
+    title = f"D = {rows[0]['dims']:,}, {len({row['seed'] for row in rows})} seeds"
+    tables = [Grid(f"Efficiency at {title}; used bits where they are fewer", *_efficiencies(found))]
+    costs = [_cost_line(s) for s in found if not s["simulated"]]
+    head = ("codebook", "bits", "choose, s", "replay, s", "peak memory, MB")
+    return [*tables, Grid(f"Seconds of one core, medians at {title}", head, costs)] if costs else tables
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"
+def _efficiencies(found: list[Row]) -> tuple[list[str], list[list[str]]]:
+    columns = sorted({s["bits"] for s in found})
+    labels = dict.fromkeys(s["codebook"] for s in sorted(found, key=lambda s: -s["efficiency"]))
+    cells = {(s["codebook"], s["bits"]): _efficiency_cell(s) for s in found}
+    simulated = {s["codebook"]: " (simulated)" if s["simulated"] else "" for s in found}
+    lines = [[label + simulated[label], *(cells.get((label, bits), "") for bits in columns)] for label in labels]
+    return ["codebook", *(f"{bits} bits" for bits in columns)], lines
+
+
+def _efficiency_cell(row: Row) -> str:
+    used = f" ({row['bits_used']})" if row["bits_used"] < 0.98 * row["bits"] else ""
+    return f"{row['efficiency']:.3f} ± {row['standard_error']:.3f}{used}"
+
+
+def _cost_line(row: Row) -> tuple[str, ...]:
+    seconds = (f"{row[key]:.3f}" for key in ("choose_seconds", "replay_seconds"))
+    return row["codebook"], str(row["bits"]), *seconds, f"{row['peak_memory_mb']:.0f}"
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:

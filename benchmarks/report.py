@@ -62,7 +62,7 @@ def fill(document: Path, grids: Mapping[str, Sequence[Grid]]) -> None:
 
     def table(found: re.Match[str]) -> str:
         kind, number = found[2], int(found[3])
-        return f"{found[1]}\n{grids[kind][number].markdown()}\n{found[4]}" if kind in grids else found[0]
+        return f"{found[1]}\n{grids[kind][number].markdown()}\n\n{found[4]}" if kind in grids else found[0]
 
     marked = re.compile(r"(<!-- table (\S+) (\d+) -->\n).*?(<!-- end -->)", re.DOTALL)
     document.write_text(marked.sub(table, document.read_text()))
