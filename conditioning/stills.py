@@ -33,6 +33,7 @@ STILL_FAULTS = (
     Image.DecompressionBombError,
 )
 SCALES = 4
+ASTRAY = 31  # by so many qualities hasty files may mislead
 HASTY, CAREFUL = 9, 4  # speeds of AOM: careful files are a seventh smaller, and take ten times as long
 
 
@@ -81,7 +82,16 @@ class AvifStill:
     def _pack(self, image: Image.Image, scale: int, quality: int, hasty: bool) -> bytes:
         buffer = io.BytesIO()
         speed = HASTY if hasty else CAREFUL
-        image.save(buffer, "AVIF", quality=quality, subsampling="4:2:0", codec="aom", speed=speed, advanced={"tune": "psnr"})
+        image.save(
+            buffer,
+            "AVIF",
+            quality=quality,
+            subsampling="4:2:0",
+            codec="aom",
+            speed=speed,
+            max_threads=1,
+            advanced={"tune": "psnr"},
+        )
         deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=AVIF_DICTIONARY)
         return bytes([scale]) + deflate.compress(buffer.getvalue()) + deflate.flush()
 
@@ -129,19 +139,22 @@ def _scaled(size: tuple[int, int], scale: int) -> tuple[int, int]:
 
 
 def _largest_fitting(pack: Callable[[int, bool], bytes], max_bytes: int) -> bytes:
-    """The best quality that fits: hasty files find about where it is, careful ones the place itself."""
+    """The best quality that fits: hasty files find about where it is, careful ones, which are smaller, the place itself."""
     low, high = 0, QUALITIES - 1
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if len(pack(middle, True)) <= max_bytes else (low, middle - 1)
+    low, high = max(low - ASTRAY, 0), min(low + ASTRAY, QUALITIES - 1)
     best = pack(low, False)
-    while low and len(best) > max_bytes:
-        low, best = low - 1, pack(low - 1, False)
-    while low < QUALITIES - 1 and len(best) <= max_bytes:
-        more = pack(low + 1, False)
-        if len(more) > max_bytes:
-            break
-        low, best = low + 1, more
+    if len(best) > max_bytes:
+        return pack(0, False)
+    while low < high:
+        middle = (low + high + 1) // 2
+        data = pack(middle, False)
+        if len(data) <= max_bytes:
+            low, best = middle, data
+        else:
+            high = middle - 1
     return best
 
 

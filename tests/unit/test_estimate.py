@@ -18,7 +18,7 @@ from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.sources import HUB_ID, checkpoints
 from rfcodec.errors import ConfigError, MissingWeights, UnknownPlugin
-from rfcodec.planning import PROBE_LOG_SNR
+from rfcodec.profiles import PILOT_LOG_SNR
 
 HALF = DiffusersOptions(dtype="bfloat16")
 # 10^9 parameters as the owners say; layers for known frames come on top of what they say
@@ -170,7 +170,7 @@ def test_weights_are_as_large_as_the_published_files(name, part, uncounted):
 
 
 def test_the_profile_is_measured_by_as_many_evaluations():
-    assert len(PROBE_LOG_SNR) + 1 == PROBES
+    assert len(PILOT_LOG_SNR) + 1 == PROBES
 
 
 def test_what_options_change(uncounted):
