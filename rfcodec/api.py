@@ -3,20 +3,19 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import torch
 
-from rfcodec import display, registry
+from rfcodec import parallel, registry
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import (
     PREAMBLE,
     GopRecord,
     read_gops,
-    read_index,
     read_preamble,
     read_units,
     salvage_units,
@@ -36,11 +35,11 @@ from rfcodec.errors import (
     DamageWarning,
     FrameRangeError,
     InputError,
-    InvalidField,
     TruncatedStream,
     UnsupportedCondition,
     VideoReadError,
 )
+from rfcodec.playback import DecodedFrames, seek, show
 from rfcodec.presets import configure
 from rfcodec.types import Frames, GopSpan, VideoFormat
 from rfcodec.video import ArrayVideo, Video, open_video
@@ -62,21 +61,6 @@ class Encoded:
     def bpp(self) -> float:
         """Bits of the whole file per pixel of the frames shown."""
         return 8 * self.size / self.format.pixels
-
-
-@final
-@dataclass(frozen=True)
-class DecodedFrames:
-    """Frames that one GOP adds to the output; `start` is the number of the first one.
-
-    digest_ok says whether the latents are the encoder's bit for bit, None where the stream does not tell. intact is False
-    where frames are made up, or decoded from damaged bytes or from a GOP that is not the one before.
-    """
-
-    start: int
-    frames: Frames = field(repr=False)
-    digest_ok: bool | None
-    intact: bool = True
 
 
 def encode(
@@ -111,7 +95,8 @@ def encode_with(
 ) -> Encoded:
     """`encode` with settings that are made already."""
     with _opened(video) as source:
-        units = encode_units(source, stream, effort, runtime or RuntimeConfig(), watcher)
+        runtime = runtime or RuntimeConfig()
+        units = (parallel.encode if runtime.jobs > 1 else encode_units)(source, stream, effort, runtime, watcher)
         return Encoded(Path(out), write_stream(Path(out), units), source.format)
 
 
@@ -165,7 +150,12 @@ def decode(
     runtime = runtime if backbone is None else runtime.model_copy(update={"weights": backbone})
     engine = open_decoder(header, runtime)
     start, stop = _range(frames, header.num_frames)
-    pieces = _salvage(engine, data, runtime) if partial else _seek(engine, data, start, watcher or Watcher(), runtime)
+    if partial:
+        pieces = _salvage(engine, data, runtime)
+    elif runtime.jobs > 1:
+        pieces = parallel.decode(data, (start, stop), runtime, engine)
+    else:
+        pieces = seek(engine, data, start, watcher or Watcher(), runtime)
     for piece in pieces:
         first, last = max(start - piece.start, 0), min(stop - piece.start, len(piece.frames))
         if first < last:
@@ -191,54 +181,6 @@ def _range(frames: tuple[int | None, int | None], count: int) -> tuple[int, int]
     if not 0 <= start < stop <= count:
         raise FrameRangeError(f"frames {start}:{stop} do not exist; the stream has frames 0:{count}")
     return start, stop
-
-
-def _seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
-    spans = engine.spans()
-    wanted = next(span.index for span in spans if span.stop > start)
-    first = 0 if engine.conditioner.chained else max(wanted - 1, 0)
-    records = _records_from(data, first)
-    previous: Any = None
-    if first < wanted and not engine.conditioner.chained:
-        record = next(records, None)
-        if record is None or record.header.index != first:
-            raise InvalidField(f"the index leads to no GOP {first}")
-        previous = Boundary(engine.condition(record.side_info, spans[first], None))
-    done = wanted if previous else first
-    for number, record in enumerate(records, done):
-        if record.header.index != number:
-            raise InvalidField(f"GOP {record.header.index} stands where GOP {number} should")
-        decoded = next(decode_records(engine, [record], previous))
-        watcher.gop(decoded, None, record_size(record))
-        if decoded.span.stop > start:
-            yield _shown(decoded, record, runtime)
-        previous, done = decoded, number + 1
-    if done < len(spans):
-        raise TruncatedStream(f"the stream ends before its last GOP: it has {done} of {len(spans)}")
-
-
-@final
-@dataclass(frozen=True)
-class Boundary:
-    """Stands for a GOP that was skipped: its condition is known, its frames are not."""
-
-    condition: Any
-
-    @property
-    def frames(self) -> Frames:
-        """Not there."""
-        raise BitstreamError("the frames of a skipped GOP are not known")
-
-
-def _records_from(data: bytes, gop: int) -> Iterator[GopRecord]:
-    reader = ByteReader(data)
-    read_preamble(reader)
-    if gop:
-        index = read_index(data)
-        if index is None or gop >= len(index.offsets):
-            raise BitstreamError(f"the index does not know GOP {gop}")
-        reader.position = index.offsets[gop]
-    return read_gops(read_units(reader))
 
 
 def _salvage(engine: Engine, data: bytes, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
@@ -268,7 +210,7 @@ def _attempt(
         return None, None
     try:
         decoded = next(decode_records(engine, [record], previous))
-        piece = _shown(decoded, record, runtime)
+        piece = show(decoded, record, runtime)
     except (BitstreamError, UnsupportedCondition) as error:  # a model may not do without the frames that are gone
         warnings.warn(f"GOP {span.index} is lost ({error}): its frames repeat the one before", DamageWarning, stacklevel=4)
         return None, _conditioned(engine, record, span, previous) if isinstance(error, UnsupportedCondition) else None
@@ -288,19 +230,6 @@ def _frozen(engine: Engine, span: GopSpan, before: Frames | None) -> DecodedFram
     header = engine.header
     frame = np.full((1, header.height, header.width, 3), 128, np.uint8) if before is None else before
     return DecodedFrames(span.start + span.overlap, np.repeat(frame, span.num_shown, axis=0), None, intact=False)
-
-
-def _shown(decoded: DecodedGop, record: GopRecord, runtime: RuntimeConfig) -> DecodedFrames:
-    digest = record.header.digest
-    agrees = decoded.digest(len(digest)) == digest if digest else None
-    frames = display.shown(decoded, runtime)
-    return DecodedFrames(decoded.span.start + decoded.span.overlap, frames, agrees, record.intact or agrees is True)
-
-
-def record_size(record: GopRecord) -> int:
-    """Bytes of the units of a GOP."""
-    parts = (fields.write(record.header), record.side_info, record.symbols, record.correction)
-    return sum(unit_size(len(part)) for part in parts if part)
 
 
 @final

@@ -9,13 +9,14 @@ frames --backbone.encode--> target --ChooseNoise--> Step <--ReplayNoise-- symbol
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import final
 
 from rfcodec.bitstream import fields, symbols
 from rfcodec.bitstream.container import GopRecord
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
-from rfcodec.engine import DecodedGop, Engine, check_identity, make_header, open_backbone, write_options
+from rfcodec.engine import DecodedGop, Engine, FinishedGop, check_identity, make_header, open_backbone, write_options
 from rfcodec.errors import InvalidField
 from rfcodec.intra import TrajectoryFrames
 from rfcodec.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
@@ -24,7 +25,7 @@ from rfcodec.regions import open_mask
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
 from rfcodec.trajectory.step import GopPlan, HandOver, Noise, TrajectoryStep
-from rfcodec.types import Frames, GopSpan
+from rfcodec.types import Frames, GopSpan, VideoFormat
 from rfcodec.video import Video
 
 
@@ -34,7 +35,7 @@ class Watcher:
     def step(self, span: GopSpan, k: int, mse: float) -> None:
         """Coded step k of a GOP begins; mse is that of x0_hat in latent units."""
 
-    def gop(self, decoded: DecodedGop, source: Frames | None, size: int) -> None:
+    def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
         """A GOP is finished and took `size` bytes; its source is None in a decoder."""
 
 
@@ -42,18 +43,35 @@ def encode(
     video: Video, stream: StreamConfig, effort: EncoderConfig, runtime: RuntimeConfig, watcher: Watcher | None = None
 ) -> Iterator[Unit]:
     """Codes a video as units of a stream; raises ConfigError, BudgetTooSmall and errors of the video."""
-    watcher = watcher or Watcher()
-    backbone = open_backbone(stream.backbone, write_options(stream.backbone_options), runtime)
-    written = fields.write(make_header(video.format, stream, backbone))
-    engine = Engine(fields.read_whole(SequenceHeader, written), backbone, partial(TrajectoryFrames, effort=effort))
-    spans = engine.spans()
-    plan = plan_rate(engine, spans, effort)
-    mask = open_mask(effort.roi, video.format)
-    yield Unit(UnitType.SEQUENCE, written)
+    encoder = GopEncoder(open_encoder(video.format, stream, effort, runtime), effort, watcher or Watcher())
+    yield Unit(UnitType.SEQUENCE, fields.write(encoder.engine.header))
     previous: DecodedGop | None = None
-    for span, budget in zip(spans, plan.budgets, strict=True):
+    for span in encoder.engine.spans():
         frames = video.read(span.start, span.stop)
-        side_info = engine.conditioner.emit(frames, span, budget.references, previous)
+        side_info = encoder.emit(frames, span, previous)
+        previous, units = encoder.code(frames, span, side_info, previous)
+        yield from units
+        encoder.watcher.gop(previous, frames, sum(len(unit.write()) for unit in units))
+
+
+@final
+class GopEncoder:
+    """Codes GOPs one at a time: first what conditions them, then their trajectory."""
+
+    def __init__(self, engine: Engine, effort: EncoderConfig, watcher: Watcher) -> None:
+        self.engine, self.effort, self.watcher = engine, effort, watcher
+        self._budgets = plan_rate(engine, engine.spans(), effort).budgets
+        self._mask = open_mask(effort.roi, engine.header.format)
+
+    def emit(self, frames: Frames, span: GopSpan, previous: Decoded | None) -> bytes:
+        """Side information of a GOP, in about its share of the budget."""
+        return self.engine.conditioner.emit(frames, span, self._budgets[span.index].references, previous)
+
+    def code(
+        self, frames: Frames, span: GopSpan, side_info: bytes, previous: Decoded | None
+    ) -> tuple[DecodedGop, list[Unit]]:
+        """The GOP as a decoder will have it, and its units, for side information that is coded already."""
+        engine, effort, budget = self.engine, self.effort, self._budgets[span.index]
         condition = engine.condition(side_info, span, previous)
         target = engine.backbone.encode(engine.pad(frames))
         coded = target[:, engine.given(span, condition) :]
@@ -66,16 +84,14 @@ def encode(
             engine.start_address(span.index),
             coded,
             gop_plan.step_bits,
-            choice_emphasis(engine, span, facts.shape, effort, mask),
-            lambda k, mse, span=span: watcher.step(span, k, mse),
+            choice_emphasis(engine, span, facts.shape, effort, self._mask),
+            lambda k, mse: self.watcher.step(span, k, mse),
         )
         correction = ChooseCorrection(engine.conditioner.corrector, target, span.tail, budget.correction)
-        previous = reconstruct(engine, span, condition, gop_plan, noise, correction)
-        header = replace(header, digest=previous.digest(effort.digest_bytes))
+        decoded = reconstruct(engine, span, condition, gop_plan, noise, correction)
+        header = replace(header, digest=decoded.digest(effort.digest_bytes))
         packed = symbols.pack(noise.symbols, gop_plan.step_bits)
-        units = list(gop_units(header, side_info, packed, correction.data))
-        yield from units
-        watcher.gop(previous, frames, sum(len(unit.write()) for unit in units))
+        return decoded, list(gop_units(header, side_info, packed, correction.data))
 
 
 def decode(engine: Engine, records: Iterable[GopRecord], before: Decoded | None = None) -> Iterator[DecodedGop]:
@@ -111,6 +127,13 @@ def gop_units(header: GopHeader, side_info: bytes, packed: bytes, correction: by
     yield Unit(UnitType.GOP, fields.write(header))
     parts = {UnitType.SIDE_INFO: side_info, UnitType.SYMBOLS: packed, UnitType.CORRECTION: correction}
     yield from (Unit(kind, payload) for kind, payload in parts.items() if payload)
+
+
+def open_encoder(video: VideoFormat, stream: StreamConfig, effort: EncoderConfig, runtime: RuntimeConfig) -> Engine:
+    """The engine of a new stream, made from the bytes of its header as a decoder makes it."""
+    backbone = open_backbone(stream.backbone, write_options(stream.backbone_options), runtime)
+    written = fields.write(make_header(video, stream, backbone))
+    return Engine(fields.read_whole(SequenceHeader, written), backbone, partial(TrajectoryFrames, effort=effort))
 
 
 def open_decoder(header: SequenceHeader, runtime: RuntimeConfig) -> Engine:

@@ -108,6 +108,9 @@ class RuntimeConfig(_Config):
     offload: Literal["none", "model", "group", "sequential"] = Field(
         default="none", description="which parts of a pipeline wait in main memory for their turn on the device"
     )
+    jobs: int = Field(default=1, ge=1, le=4096, description="workers that share the GOPs, where these are independent")
+    executor: str = Field(default="local", description="where those workers run")
+    executor_options: dict[str, str] = Field(default_factory=dict, description="options of the executor")
     realism: float = Field(
         default=1.0,
         ge=0,

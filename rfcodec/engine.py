@@ -4,6 +4,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any, final
 
@@ -14,7 +15,14 @@ from rfcodec import registry
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
-from rfcodec.errors import BackboneMismatch, ConfigError, InvalidField, NumericProfileWarning, UnsupportedCondition
+from rfcodec.errors import (
+    BackboneMismatch,
+    BitstreamError,
+    ConfigError,
+    InvalidField,
+    NumericProfileWarning,
+    UnsupportedCondition,
+)
 from rfcodec.flow.time_grid import levels_to_grid, shifted_grid
 from rfcodec.protocols import (
     Backbone,
@@ -145,6 +153,28 @@ class DecodedGop:
     def digest(self, size: int) -> bytes:
         """BLAKE2s of the latents' float32 bytes, cut to `size`."""
         return hashlib.blake2s(self.latents.cpu().numpy().astype("<f4").tobytes()).digest()[:size]
+
+
+@final
+@dataclass(frozen=True)
+class FinishedGop:
+    """A GOP that was coded elsewhere: its place and the frames that it adds to the output."""
+
+    span: GopSpan
+    shown: Frames
+
+
+@final
+@dataclass(frozen=True)
+class Boundary:
+    """Stands for a GOP that was skipped: its condition is known, its frames are not."""
+
+    condition: Any
+
+    @property
+    def frames(self) -> Frames:
+        """Not there."""
+        raise BitstreamError("the frames of a skipped GOP are not known")
 
 
 @final

@@ -45,6 +45,14 @@ class OutputError(RfcodecError):
     """The result cannot be written (disk full, no permission, unknown kind of file)."""
 
 
+class WorkerError(RfcodecError):
+    """A task failed on its worker, again and again."""
+
+
+class AnchorError(RfcodecError):
+    """An encoder to compare with failed."""
+
+
 class BackboneError(RfcodecError):
     """A backbone cannot be opened or used."""
 

@@ -1,0 +1,86 @@
+"""The small interface behind which tasks run, and what all executors share."""
+
+import logging
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, final, runtime_checkable
+
+from rfcodec import registry
+from rfcodec.errors import ConfigError, RfcodecError, WorkerError
+
+log = logging.getLogger(__name__)
+
+Worker = Callable[[Any], Any]
+MakeWorker = Callable[[], Worker]
+RETRIES = 2
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the task of that number: its result, or the error that its last attempt ended with."""
+
+    index: int
+    result: Any = None
+    error: str | None = None
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Runs tasks on workers; made by `Executor(jobs, options)`.
+
+    `make_worker` is called once in every worker process, so that a model is loaded once; it, the tasks and the results
+    travel by pickle. A task whose worker dies, or that fails with anything but an RfcodecError, is tried again.
+    """
+
+    def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
+        """Yields an Outcome a task as they finish, in any order; tasks are taken as workers become free."""
+        ...
+
+
+def open_executor(name: str, jobs: int, options: dict[str, str]) -> Executor:
+    """The installed executor of that name; raises ConfigError on options that it has not."""
+    if jobs < 1:
+        raise ConfigError(f"--jobs is {jobs}; 1 or more are legal")
+    return registry.load("executors", name)(jobs, options)
+
+
+def attempt(worker: Worker, index: int, task: Any) -> Outcome:
+    """Runs one task inside a worker, again after failures that may pass."""
+    outcome = Outcome(index)
+    for tries in range(1 + RETRIES):
+        try:
+            return Outcome(index, worker(task))
+        except RfcodecError as error:
+            return Outcome(index, error=said(error))
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            outcome = Outcome(index, error=f"{said(error)} ({where.filename}:{where.lineno})")
+            log.warning("task %d failed, attempt %d: %s", index, tries + 1, outcome.error)
+    return outcome
+
+
+def said(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+def in_order(outcomes: Iterable[Outcome]) -> Iterator[Any]:
+    """Results in the order of their tasks; raises WorkerError at the first one that failed."""
+    waiting: dict[int, Any] = {}
+    following = 0
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise WorkerError(f"task {outcome.index} failed on its worker: {outcome.error}")
+        waiting[outcome.index] = outcome.result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def read_options(given: dict[str, str], legal: dict[str, str]) -> dict[str, str]:
+    """Options over their defaults; raises ConfigError on a name that is not among them."""
+    if unknown := set(given) - set(legal):
+        raise ConfigError(f"there is no executor option {min(unknown)!r}; there are: {', '.join(legal) or 'none'}")
+    return legal | given

@@ -1,0 +1,101 @@
+"""A pool of processes on this machine, on top of concurrent.futures."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, final
+
+from rfcodec.executors.base import RETRIES, MakeWorker, Outcome, Worker, attempt, read_options
+
+OPTIONS = {"gpus": ""}
+
+
+@dataclass(frozen=True)
+class _Try:
+    index: int
+    task: Any
+    deaths: int = 0
+
+
+@final
+class LocalExecutor:
+    """`jobs` fresh processes of this machine. Option gpus: numbers of the devices that they share out, such as "0,1".
+
+    Where a process dies the pool is made anew, and what was in flight is tried again.
+    """
+
+    def __init__(self, jobs: int, options: dict[str, str] | None = None) -> None:
+        self._jobs = jobs
+        self._gpus = [gpu for gpu in read_options(options or {}, OPTIONS)["gpus"].split(",") if gpu]
+
+    def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
+        """Outcomes as they come; no more tasks are out than there are processes."""
+        again: deque[_Try] = deque()
+        fresh = enumerate(tasks)
+        while True:
+            with self._open(make_worker) as pool:
+                lost = yield from self._feed(pool, _upcoming(again, fresh))
+            if not lost:
+                return
+            for item in lost:
+                if item.deaths < RETRIES:
+                    again.append(_Try(item.index, item.task, item.deaths + 1))
+                else:
+                    yield Outcome(item.index, error=f"its worker died {item.deaths + 1} times: killed, or out of memory")
+
+    def _open(self, make_worker: MakeWorker) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")  # a forked torch or CUDA does not work
+        slots = context.SimpleQueue()
+        for place in range(self._jobs):
+            slots.put(self._gpus[place % len(self._gpus)] if self._gpus else None)
+        return ProcessPoolExecutor(self._jobs, context, initializer=_start, initargs=(make_worker, slots))
+
+    def _feed(self, pool: ProcessPoolExecutor, upcoming: Iterator[_Try]) -> Generator[Outcome, None, list[_Try]]:
+        flying: dict[Future[Outcome], _Try] = {}
+        lost: list[_Try] = []
+        while True:
+            for item in islice(upcoming, 0 if lost else self._jobs - len(flying)):
+                try:
+                    flying[pool.submit(_work, item.index, item.task)] = item
+                except BrokenProcessPool:
+                    lost.append(item)
+            if not flying:
+                return lost
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                item = flying.pop(future)
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    lost.append(item)
+
+
+def _upcoming(again: deque[_Try], fresh: Iterator[tuple[int, Any]]) -> Iterator[_Try]:
+    while again:
+        yield again.popleft()
+    for index, task in fresh:
+        yield _Try(index, task)
+
+
+_made: dict[str, Any] = {}  # of this worker process: how its worker is made, and the worker
+
+
+def _start(make_worker: MakeWorker, slots: Any) -> None:
+    gpu = slots.get()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    _made["make"] = make_worker
+
+
+def _work(index: int, task: Any) -> Outcome:
+    def worker(task: Any) -> Any:
+        if "worker" not in _made:
+            _made["worker"] = _made["make"]()
+        made: Worker = _made["worker"]
+        return made(task)
+
+    return attempt(worker, index, task)

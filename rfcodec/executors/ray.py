@@ -1,0 +1,77 @@
+"""Workers are actors of a Ray cluster, which places them, counts their GPUs and restarts those that die."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, final
+
+from rfcodec.errors import ConfigError
+from rfcodec.executors.base import RETRIES, MakeWorker, Outcome, Worker, attempt, read_options, said
+
+OPTIONS = {"address": "", "cpus": "1", "gpus": "0"}
+
+
+@final
+class RayExecutor:
+    """`jobs` actors. Options: address of the cluster ("" starts one here), cpus and gpus of each actor (may be fractions).
+
+    A task whose actor dies is tried again on a restarted one, wherever Ray finds room. rfcodec and the clips must be found
+    under the same names on every node.
+    """
+
+    def __init__(self, jobs: int, options: dict[str, str] | None = None) -> None:
+        self._jobs = jobs
+        chosen = read_options(options or {}, OPTIONS)
+        try:
+            self._address, self._cpus, self._gpus = chosen["address"], float(chosen["cpus"]), float(chosen["gpus"])
+        except ValueError as error:
+            raise ConfigError(f"executor options cpus and gpus are numbers: {error}") from None
+
+    def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
+        """Outcomes as they come; an actor has one task at a time."""
+        ray = self._connect()
+        actor = ray.remote(num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=-1, max_task_retries=RETRIES)(_Actor)
+        idle = [actor.remote(make_worker) for _ in range(self._jobs)]
+        upcoming = enumerate(tasks)
+        flying: dict[Any, tuple[int, Any]] = {}
+        while True:
+            for index, task in islice(upcoming, len(idle)):
+                worker = idle.pop()
+                flying[worker.work.remote(index, task)] = index, worker
+            if not flying:
+                return
+            for reference in ray.wait(list(flying))[0]:
+                index, worker = flying.pop(reference)
+                idle.append(worker)
+                yield _outcome(ray, reference, index)
+
+    def _connect(self) -> Any:
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError("the executor ray needs the package ray: pip install 'rfcodec[ray]'") from error
+        try:
+            if not ray.is_initialized():
+                ray.init(self._address or None, include_dashboard=False) if not self._address else ray.init(self._address)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"no Ray cluster answers at {self._address!r}: {said(error)}") from error
+        return ray
+
+
+class _Actor:
+    def __init__(self, make_worker: MakeWorker) -> None:
+        self._make = make_worker
+        self._worker: Worker | None = None
+
+    def work(self, index: int, task: Any) -> Outcome:
+        return attempt(self._once_made, index, task)
+
+    def _once_made(self, task: Any) -> Any:
+        self._worker = self._worker or self._make()
+        return self._worker(task)
+
+
+def _outcome(ray: Any, reference: Any, index: int) -> Outcome:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        return Outcome(index, error=f"its worker died {1 + RETRIES} times: {said(error)}")

@@ -1,0 +1,65 @@
+"""Tasks as a job array of SLURM, through submitit."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from rfcodec.errors import ConfigError
+from rfcodec.executors.base import MakeWorker, Outcome, attempt, said
+
+OWN = {"folder": "slurm", "cluster": "slurm", "chunk": "4"}
+
+
+@final
+class SlurmExecutor:
+    """An array of which `jobs` elements run at once, each with `chunk` tasks of one worker.
+
+    Options: folder of submitit's logs; cluster ("slurm", or "local" for processes of this machine); chunk; all others go to
+    SLURM by submitit's names (timeout_min, slurm_partition, gpus_per_node, mem_gb ...). Clips must lie on shared disks.
+    """
+
+    def __init__(self, jobs: int, options: dict[str, str] | None = None) -> None:
+        chosen = OWN | (options or {})
+        self._jobs, self._folder, self._cluster = jobs, Path(chosen["folder"]), chosen["cluster"]
+        self._parameters = {name: _number(value) for name, value in chosen.items() if name not in OWN}
+        if not chosen["chunk"].isdigit() or int(chosen["chunk"]) < 1:
+            raise ConfigError(f"executor option chunk is {chosen['chunk']!r}; a whole number from 1 on is legal")
+        self._chunk = int(chosen["chunk"])
+
+    def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
+        """Outcomes a chunk at a time."""
+        numbered = list(enumerate(tasks))
+        chunks = [numbered[start : start + self._chunk] for start in range(0, len(numbered), self._chunk)]
+        submitit, executor = self._executor()
+        jobs = executor.map_array(_work, [make_worker] * len(chunks), chunks)
+        waiting = dict(zip(jobs, chunks, strict=True))
+        for job in submitit.helpers.as_completed(jobs):
+            try:
+                yield from job.result()
+            except Exception as error:  # submitit hands on whatever ended the job: time, memory, a node
+                reason = said(error).strip().splitlines()[-1]
+                yield from (Outcome(index, error=f"job {job.job_id}: {reason}") for index, _ in waiting[job])
+
+    def _executor(self) -> tuple[Any, Any]:
+        try:
+            import submitit
+        except ImportError as error:
+            raise ConfigError("the executor slurm needs the package submitit: pip install 'rfcodec[slurm]'") from error
+        try:
+            executor = submitit.AutoExecutor(self._folder, cluster=self._cluster)
+            executor.update_parameters(slurm_array_parallelism=self._jobs, **self._parameters)
+        except (RuntimeError, NameError, ValueError, TypeError) as error:
+            raise ConfigError(f"SLURM cannot be used so: {said(error)}") from error
+        return submitit, executor
+
+
+def _work(make_worker: MakeWorker, chunk: Sequence[tuple[int, Any]]) -> list[Outcome]:
+    worker = make_worker()
+    return [attempt(worker, index, task) for index, task in chunk]
+
+
+def _number(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        return text
