@@ -17,7 +17,7 @@ from conditioning.corrections import ZlibCorrector
 from rfcodec import api, registry
 from rfcodec.codec import Watcher
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import DecodedGop, Engine, make_header, open_backbone
+from rfcodec.engine import DecodedGop, Engine, FinishedGop, make_header, open_backbone
 from rfcodec.intra import TrajectoryFrames
 from rfcodec.metrics import Lpips, Quality
 from rfcodec.presets import configure
@@ -46,7 +46,7 @@ class _Measure(Watcher):
     def __init__(self, lpips: Lpips | None) -> None:
         self.quality = Quality(lpips)
 
-    def gop(self, decoded: DecodedGop, source: Frames | None, size: int) -> None:
+    def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
         """Compares the frames that the GOP adds."""
         assert source is not None
         self.quality.add(source[decoded.span.overlap :], decoded.shown)

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import warnings
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,8 @@ from rich.table import Table
 
 from rfcodec import __version__
 from rfcodec.errors import ConfigError, RfcodecError
+from rfcodec.evaluation.command import SeveralValues, sweep
+from rfcodec.options import parse_frames, parse_raw, parse_settings, parse_size, parse_words
 
 app = typer.Typer(
     help="A zero-shot video codec engine: a pretrained rectified-flow video model is the codec.",
@@ -32,6 +34,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 Device = Annotated[str, typer.Option(help="Torch device.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
 Offload = Annotated[str, typer.Option(help="Parts that wait in main memory: none, model, group, sequential.")]
+Jobs = Annotated[int, typer.Option(help="Workers that share the GOPs, in modes whose GOPs are independent.")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="Where those run: local, ray, slurm.")]
+ExecutorOptions = Annotated[
+    list[str] | None, typer.Option("--executor-set", metavar="NAME=VALUE", help="address=auto, gpus=1, slurm_partition=...")
+]
 Where = Annotated[
     str | None, typer.Option("--backbone", help="Where the weights are, if not where the file says: folder or hub id.")
 ]
@@ -92,6 +99,9 @@ def encode(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    jobs: Jobs = 1,
+    executor: ExecutorName = "local",
+    executor_options: ExecutorOptions = None,
     as_json: AsJson = False,
 ) -> None:
     """Code a video into one self-contained file of at most the budget."""
@@ -113,18 +123,19 @@ def encode(
         "prompt": prompt,
         "roi": roi,
     }
-    chosen = {name: value for name, value in named.items() if value is not None} | _parse_settings(settings or [])
+    chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    layout = _parse_raw(raw) if raw else None
+    layout = parse_raw(raw) if raw else None
     stream, effort = configure(preset, chosen)
     with (
-        open_video(source, frames=_parse_frames(frames), size=_parse_size(size) if size else None, raw=layout) as video,
+        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, raw=layout) as video,
         EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
     ):
         if caption is not None:
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
-        result = encode_with(video, target, stream, effort, _runtime(device, threads, offload), watcher)
+        shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
+        result = encode_with(video, target, stream, effort, _runtime(device, threads, offload, **shared), watcher)
     encode_report(out, result, watcher, stream.mode, as_json)
 
 
@@ -141,13 +152,18 @@ def decode(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    jobs: Jobs = 1,
+    executor: ExecutorName = "local",
+    executor_options: ExecutorOptions = None,
 ) -> None:
     """Turn a file back into a video."""
     from rfcodec.console import decode_to_file
 
     shown = {"realism": realism, "closing_steps": closing_steps}
-    runtime = _runtime(device, threads, offload, weights=backbone, overrides=_parse_settings(overrides or []), **shown)
-    decode_to_file(err, source, target, _parse_frames(frames), partial, runtime)
+    shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
+    moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
+    runtime = _runtime(device, threads, offload, **moved, **shown, **shared)
+    decode_to_file(err, source, target, parse_frames(frames), partial, runtime)
 
 
 @app.command()
@@ -179,10 +195,10 @@ def verify(
     from rfcodec.console import verify_report
     from rfcodec.verify import verify as run
 
-    layout = _parse_raw(raw) if raw else None
+    layout = parse_raw(raw) if raw else None
     shown = {"realism": realism, "closing_steps": closing_steps}
-    runtime = _runtime(device, threads, offload, weights=backbone, overrides=_parse_settings(overrides or []), **shown)
-    result = run(source, against, _parse_frames(frames), layout, lpips_weights, runtime)
+    runtime = _runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
+    result = run(source, against, parse_frames(frames), layout, lpips_weights, runtime)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:
         raise typer.Exit(1)
@@ -209,11 +225,14 @@ def calibrate(
     from rfcodec.console import calibration_report, calibration_watcher
     from rfcodec.presets import configure
 
-    stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | _parse_settings(settings or []))
+    stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
     with calibration_watcher(err, silent=as_json) as watch:
         runtime = _runtime(device, threads, offload)
-        found = measure(clips, stream, runtime, size=_parse_size(size) if size else None, gops=gops, watch=watch)
+        found = measure(clips, stream, runtime, size=parse_size(size) if size else None, gops=gops, watch=watch)
     calibration_report(out, found, as_json)
+
+
+app.command(cls=SeveralValues)(sweep)
 
 
 @app.command()
@@ -227,8 +246,8 @@ def demo(
     """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
     from rfcodec.demo import run
 
-    selected = _parse_frames(frames) if frames else None
-    run(out, err, video, folder, bpp, selected, _parse_size(size) if size else None)
+    selected = parse_frames(frames) if frames else None
+    run(out, err, video, folder, bpp, selected, parse_size(size) if size else None)
 
 
 @backbones_app.callback(invoke_without_command=True)
@@ -263,8 +282,8 @@ def show(
     from rfcodec.backbone_report import backbone_facts, fact_rows
     from rfcodec.backbones.diffusers.options import DiffusersOptions
 
-    chosen = _parse_settings(settings or []) | ({"dtype": dtype} if dtype else {})
-    facts = backbone_facts(name, _parse_size(size), frames, DiffusersOptions.read(chosen))
+    chosen = parse_settings(settings or []) | ({"dtype": dtype} if dtype else {})
+    facts = backbone_facts(name, parse_size(size), frames, DiffusersOptions.read(chosen))
     if as_json:
         print(json.dumps(facts, indent=2))
     else:
@@ -318,58 +337,16 @@ def _runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any
     return runtime(device=device, threads=threads, offload=offload, **more)
 
 
-def _parse_frames(text: str) -> tuple[int | None, int | None]:
-    first, colon, last = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        return int(first) if first else None, int(last) if last else None
-    except ValueError:
-        raise ConfigError(f"--frames is {text!r}; write A:B, A: or :B with whole numbers") from None
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    try:
-        width, height = text.lower().split("x")
-        return int(width), int(height)
-    except ValueError:
-        raise ConfigError(f"a size is {text!r}; write WxH, such as 426x240") from None
-
-
-def _parse_raw(text: str) -> Any:
-    from rfcodec.video import RawLayout
-
-    size, _, fps = text.partition("@")
-    try:
-        return RawLayout(*_parse_size(size), Fraction(fps or "25"))
-    except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"--raw is {text!r}; write WxH@FPS, such as 352x288@30") from None
-
-
-def _parse_settings(pairs: list[str]) -> dict[str, Any]:
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise ConfigError(f"--set is {pair!r}; write field=value, such as trajectory.steps=8")
-        settings[name] = _number(value)
-    return settings
-
-
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
 def main() -> None:
-    """Runs the command line; errors of ours become one line and exit status 1."""
+    """Runs the command line."""
+    guarded(app)
+
+
+def guarded(run: Callable[[], object]) -> None:
+    """Runs a command; errors of ours become one line and exit status 1."""
     warnings.showwarning = lambda message, *_: err.print(f"[yellow]warning:[/] {escape(str(message))}")
     try:
-        app()
+        run()
     except RfcodecError as error:
         err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

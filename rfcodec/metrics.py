@@ -3,13 +3,14 @@
 import pickle
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from jaxtyping import Float
 
 from rfcodec.errors import FrameSizeError, MissingWeights
 from rfcodec.torchvision_repair import repair_torchvision
-from rfcodec.types import Frames
+from rfcodec.types import Frame, Frames
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,7 @@ def psnr(reference: Frames, test: Frames) -> float:
     A frame counts at most 100 dB, so that identical frames have a value and the mean stays finite.
     Raises FrameSizeError where the shapes differ.
     """
-    return _mean(_psnr_series(reference, test))
+    return _mean(psnr_series(reference, test))
 
 
 def ms_ssim(reference: Frames, test: Frames) -> float | None:
@@ -38,7 +39,7 @@ def ms_ssim(reference: Frames, test: Frames) -> float | None:
     (w - 1) 16 < side: values of smaller pictures compare with each other only. Raises FrameSizeError where the shapes
     differ.
     """
-    series = _ms_ssim_series(reference, test, "cpu")
+    series = ms_ssim_series(reference, test)
     return None if series is None else _mean(series)
 
 
@@ -47,6 +48,38 @@ def ms_ssim_window(width: int, height: int) -> int | None:
     largest = min(MS_SSIM_WINDOW, (min(width, height) - 1) // 16 + 1)
     odd = largest - (largest + 1) % 2
     return odd if odd >= 3 else None
+
+
+def check_pair(reference: np.ndarray, test: np.ndarray) -> None:
+    """Raises FrameSizeError unless both are uint8 of one shape (t, y, x, 3), not empty."""
+    if reference.shape != test.shape or reference.ndim != 4 or reference.shape[-1] != 3 or 0 in reference.shape:
+        raise FrameSizeError(f"frames {reference.shape} and {test.shape}: must both have one shape (t, y, x, 3)")
+    if reference.dtype != np.uint8 or test.dtype != np.uint8:
+        raise FrameSizeError(f"frames of {reference.dtype} and {test.dtype}: must be uint8")
+
+
+def samples_psnr(reference: np.ndarray, test: np.ndarray) -> float:
+    """10 log10(255^2 / mse) in dB over all samples of two uint8 arrays of one shape, at most 100."""
+    squares = np.square(np.subtract(reference, test, dtype=np.int32)).sum(dtype=np.int64)
+    if squares == 0:
+        return PSNR_CAP
+    return min(PSNR_CAP, float(10 * np.log10(255.0**2 * reference.size / squares)))
+
+
+def psnr_series(reference: Frames, test: Frames) -> list[float]:
+    """PSNR of each pair of frames in dB, at most 100; raises FrameSizeError where the shapes differ."""
+    check_pair(reference, test)
+    return [samples_psnr(*pair) for pair in zip(reference, test, strict=True)]
+
+
+def ms_ssim_series(reference: Frames, test: Frames, device: str = "cpu") -> list[float] | None:
+    """MS-SSIM of each pair of frames, None where `ms_ssim_window` is; raises FrameSizeError where the shapes differ."""
+    check_pair(reference, test)
+    window = ms_ssim_window(reference.shape[2], reference.shape[1])
+    if window is None:
+        return None
+    # One frame at a time: five scales of a whole GOP in float32 would take gigabytes.
+    return [_frame_ms_ssim(*pair, window, device) for pair in zip(reference, test, strict=True)]
 
 
 @final
@@ -74,11 +107,20 @@ class Lpips:
         """Distance of each pair of frames; raises FrameSizeError where shapes differ or a side is below 31 pixels."""
         import torch
 
-        _check_pair(reference, test)
+        check_pair(reference, test)
         if min(reference.shape[1:3]) < LPIPS_MIN_SIDE:
             raise FrameSizeError(f"LPIPS needs {LPIPS_MIN_SIDE} pixels in each direction, not {reference.shape[1:3]}")
         with torch.inference_mode():
             return [float(self._model(*self._inputs(pair))) for pair in zip(reference, test, strict=True)]
+
+    def patch_features(self, frame: Frame) -> Float[np.ndarray, "n 192"]:
+        """What AlexNet's second convolution sees, rectified: a row for each patch of 51 x 51 pixels, 8 pixels apart."""
+        import torch
+
+        model: Any = self._model  # lpips does not annotate its parts
+        with torch.inference_mode():
+            x = model.scaling_layer(_to_tensor(frame, self._device) / 127.5 - 1)
+            return model.net.slice2(model.net.slice1(x))[0].flatten(1).T.cpu().numpy()
 
     def _inputs(self, pair: tuple[np.ndarray, np.ndarray]) -> list["Tensor"]:
         return [_to_tensor(frame, self._device) / 127.5 - 1 for frame in pair]
@@ -97,8 +139,8 @@ class Quality:
 
     def add(self, reference: Frames, test: Frames) -> None:
         """Measures further frames; raises FrameSizeError where the shapes differ."""
-        self._extend("psnr", _psnr_series(reference, test))
-        self._extend("ms_ssim", _ms_ssim_series(reference, test, self._device))
+        self._extend("psnr", psnr_series(reference, test))
+        self._extend("ms_ssim", ms_ssim_series(reference, test, self._device))
         if self._lpips is not None and min(reference.shape[1:3]) >= LPIPS_MIN_SIDE:
             self._extend("lpips", self._lpips(reference, test))
 
@@ -135,34 +177,6 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(values))
 
 
-def _check_pair(reference: np.ndarray, test: np.ndarray) -> None:
-    if reference.shape != test.shape or reference.ndim != 4 or reference.shape[-1] != 3 or 0 in reference.shape:
-        raise FrameSizeError(f"frames {reference.shape} and {test.shape}: must both have one shape (t, y, x, 3)")
-    if reference.dtype != np.uint8 or test.dtype != np.uint8:
-        raise FrameSizeError(f"frames of {reference.dtype} and {test.dtype}: must be uint8")
-
-
-def _psnr_series(reference: Frames, test: Frames) -> list[float]:
-    _check_pair(reference, test)
-    return [_frame_psnr(*pair) for pair in zip(reference, test, strict=True)]
-
-
-def _frame_psnr(reference: np.ndarray, test: np.ndarray) -> float:
-    squares = np.square(np.subtract(reference, test, dtype=np.int32)).sum(dtype=np.int64)
-    if squares == 0:
-        return PSNR_CAP
-    return min(PSNR_CAP, float(10 * np.log10(255.0**2 * reference.size / squares)))
-
-
-def _ms_ssim_series(reference: Frames, test: Frames, device: str) -> list[float] | None:
-    _check_pair(reference, test)
-    window = ms_ssim_window(reference.shape[2], reference.shape[1])
-    if window is None:
-        return None
-    # One frame at a time: five scales of a whole GOP in float32 would take gigabytes.
-    return [_frame_ms_ssim(*pair, window, device) for pair in zip(reference, test, strict=True)]
-
-
 def _frame_ms_ssim(reference: np.ndarray, test: np.ndarray, window: int, device: str) -> float:
     import pytorch_msssim
     import torch
@@ -178,19 +192,41 @@ def _to_tensor(frame: np.ndarray, device: str) -> "Tensor":
     return torch.tensor(frame, device=device).permute(2, 0, 1)[None].float()
 
 
-def _alexnet_file(weights_dir: str | Path | None) -> Path:
+def find_weights(weights_dir: str | Path | None, name: str, hub_name: str) -> Path | None:
+    """The file `name` of `weights_dir`, else `hub_name` of PyTorch's hub cache, else None; nothing is downloaded."""
+    candidates = [hub_checkpoints() / hub_name]
+    if weights_dir is not None:
+        candidates.insert(0, Path(weights_dir) / name)
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def hub_checkpoints() -> Path:
+    """The folder in which PyTorch's hub keeps weights."""
     import torch
 
-    candidates = [Path(torch.hub.get_dir()) / "checkpoints" / ALEXNET_HUB_FILE]
-    if weights_dir is not None:
-        candidates.insert(0, Path(weights_dir) / ALEXNET_FILE)
-    for file in candidates:
-        if file.is_file():
-            return file
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def read_weights(file: Path) -> dict[str, "Tensor"]:
+    """Tensors of a safetensors or PyTorch file by name; raises MissingWeights where it cannot be read."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise MissingWeights(f"{file}: cannot be read ({error}); replace the file") from error
+
+
+def _alexnet_file(weights_dir: str | Path | None) -> Path:
+    file = find_weights(weights_dir, ALEXNET_FILE, ALEXNET_HUB_FILE)
+    if file is not None:
+        return file
     folder = weights_dir or "a folder that you name as weights_dir"
     raise MissingWeights(
         f"LPIPS needs AlexNet's features, and nothing is downloaded: put {ALEXNET_FILE} (torchvision's names, "
-        f"features.0.weight and so on) into {folder}, or torchvision's {ALEXNET_HUB_FILE} into {candidates[-1].parent}"
+        f"features.0.weight and so on) into {folder}, or torchvision's {ALEXNET_HUB_FILE} into {hub_checkpoints()}"
     )
 
 
@@ -203,7 +239,7 @@ def _load_lpips(file: Path) -> "Module":
         warnings.simplefilter("ignore", UserWarning)
         # pnet_rand keeps lpips from downloading; the strict load below leaves none of those random values.
         model = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    weights = _read_features(file)
+    weights = read_weights(file)
     try:
         model.net.load_state_dict({name: weights[_feature(name)] for name in model.net.state_dict()}, strict=True)
     except (KeyError, RuntimeError) as error:
@@ -214,14 +250,3 @@ def _load_lpips(file: Path) -> "Module":
 def _feature(name: str) -> str:
     """Torchvision's name of a parameter of lpips: slice2.3.weight is features.3.weight."""
     return "features." + name.split(".", 1)[1]
-
-
-def _read_features(file: Path) -> dict[str, "Tensor"]:
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise MissingWeights(f"{file}: cannot be read ({error}); replace the file") from error

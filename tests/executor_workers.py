@@ -33,3 +33,20 @@ class Broken:
 
     def __init__(self):
         raise ConfigError("no weights")
+
+
+class Fragile:
+    """A worker of a sweep that dies once, in the middle of its first job."""
+
+    def __init__(self, *settings):
+        from rfcodec.evaluation.worker import PointWorker
+
+        self._worker = PointWorker(*settings)
+
+    def __call__(self, job):
+        made = self._worker(job)
+        mark = Path(os.environ["FRAGILE_MARK"])
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return made

@@ -125,7 +125,7 @@ def test_the_command_line_is_frozen():
     """A new knob is a field, reached by --set; a new option here is a decision."""
     command = typer.main.get_command(app)
     assert sorted(command.commands) == sorted(
-        ["encode", "decode", "info", "verify", "calibrate", "demo", "backbones", "codebooks", "modes"]
+        ["encode", "decode", "info", "verify", "calibrate", "sweep", "demo", "backbones", "codebooks", "modes"]
     )
     options = [name for parameter in command.commands["encode"].params for name in parameter.opts]
     assert options == [
@@ -152,6 +152,9 @@ def test_the_command_line_is_frozen():
         "--device",
         "--threads",
         "--offload",
+        "--jobs",
+        "--executor",
+        "--executor-set",
         "--json",
     ]
     decoding = [name for parameter in command.commands["decode"].params for name in parameter.opts]
@@ -167,6 +170,37 @@ def test_the_command_line_is_frozen():
         "--device",
         "--threads",
         "--offload",
+        "--jobs",
+        "--executor",
+        "--executor-set",
+    ]
+    sweeping = [name for parameter in command.commands["sweep"].params for name in parameter.opts]
+    assert sweeping == [
+        "description",
+        "--clips",
+        "--dataset",
+        "--root",
+        "--frames",
+        "--size",
+        "--backbones",
+        "--modes",
+        "--codebooks",
+        "--bpp",
+        "--anchors",
+        "--external",
+        "--metrics",
+        "--protocol",
+        "--set",
+        "--out",
+        "--weights",
+        "--jobs",
+        "--executor",
+        "--address",
+        "--executor-set",
+        "--device",
+        "--threads",
+        "--offload",
+        "--dry-run",
     ]
 
 

@@ -46,6 +46,20 @@ def open_executor(name: str, jobs: int, options: dict[str, str]) -> Executor:
     return registry.load("executors", name)(jobs, options)
 
 
+@final
+class OnceMade:
+    """A worker that is made with its first task, so that a failure to make it is told as any other."""
+
+    def __init__(self, make_worker: MakeWorker) -> None:
+        self._make = make_worker
+        self._worker: Worker | None = None
+
+    def __call__(self, task: Any) -> Any:
+        """What the worker makes of the task."""
+        self._worker = self._worker or self._make()
+        return self._worker(task)
+
+
 def attempt(worker: Worker, index: int, task: Any) -> Outcome:
     """Runs one task inside a worker, again after failures that may pass."""
     outcome = Outcome(index)

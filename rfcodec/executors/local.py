@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, final
 
-from rfcodec.executors.base import RETRIES, MakeWorker, Outcome, Worker, attempt, read_options
+from rfcodec.executors.base import RETRIES, MakeWorker, OnceMade, Outcome, attempt, read_options
 
 OPTIONS = {"gpus": ""}
 
@@ -81,21 +81,15 @@ def _upcoming(again: deque[_Try], fresh: Iterator[tuple[int, Any]]) -> Iterator[
         yield _Try(index, task)
 
 
-_made: dict[str, Any] = {}  # of this worker process: how its worker is made, and the worker
+_workers: list[OnceMade] = []  # of this worker process: one
 
 
 def _start(make_worker: MakeWorker, slots: Any) -> None:
     gpu = slots.get()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    _made["make"] = make_worker
+    _workers.append(OnceMade(make_worker))
 
 
 def _work(index: int, task: Any) -> Outcome:
-    def worker(task: Any) -> Any:
-        if "worker" not in _made:
-            _made["worker"] = _made["make"]()
-        made: Worker = _made["worker"]
-        return made(task)
-
-    return attempt(worker, index, task)
+    return attempt(_workers[0], index, task)

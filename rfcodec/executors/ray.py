@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, final
 
 from rfcodec.errors import ConfigError
-from rfcodec.executors.base import RETRIES, MakeWorker, Outcome, Worker, attempt, read_options, said
+from rfcodec.executors.base import RETRIES, MakeWorker, OnceMade, Outcome, attempt, read_options, said
 
 OPTIONS = {"address": "", "cpus": "1", "gpus": "0"}
 
@@ -22,7 +22,7 @@ class RayExecutor:
         self._jobs = jobs
         chosen = read_options(options or {}, OPTIONS)
         try:
-            self._address, self._cpus, self._gpus = chosen["address"], float(chosen["cpus"]), float(chosen["gpus"])
+            self._address, self._cpus, self._gpus = chosen["address"] or None, float(chosen["cpus"]), float(chosen["gpus"])
         except ValueError as error:
             raise ConfigError(f"executor options cpus and gpus are numbers: {error}") from None
 
@@ -51,7 +51,7 @@ class RayExecutor:
             raise ConfigError("the executor ray needs the package ray: pip install 'rfcodec[ray]'") from error
         try:
             if not ray.is_initialized():
-                ray.init(self._address or None, include_dashboard=False) if not self._address else ray.init(self._address)
+                ray.init(self._address, include_dashboard=None if self._address else False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ConfigError(f"no Ray cluster answers at {self._address!r}: {said(error)}") from error
         return ray
@@ -59,15 +59,11 @@ class RayExecutor:
 
 class _Actor:
     def __init__(self, make_worker: MakeWorker) -> None:
-        self._make = make_worker
-        self._worker: Worker | None = None
+        self._worker = OnceMade(make_worker)
 
     def work(self, index: int, task: Any) -> Outcome:
-        return attempt(self._once_made, index, task)
-
-    def _once_made(self, task: Any) -> Any:
-        self._worker = self._worker or self._make()
-        return self._worker(task)
+        """One task."""
+        return attempt(self._worker, index, task)
 
 
 def _outcome(ray: Any, reference: Any, index: int) -> Outcome:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, final
 
-from rfcodec.executors.base import MakeWorker, Outcome, attempt, read_options
+from rfcodec.executors.base import MakeWorker, OnceMade, Outcome, attempt, read_options
 
 
 @final
@@ -15,6 +15,6 @@ class SerialExecutor:
 
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Outcomes in the order of the tasks."""
-        worker = make_worker()
+        worker = OnceMade(make_worker)
         for index, task in enumerate(tasks):
             yield attempt(worker, index, task)

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, final
 
 from rfcodec.errors import ConfigError
-from rfcodec.executors.base import MakeWorker, Outcome, attempt, said
+from rfcodec.executors.base import MakeWorker, OnceMade, Outcome, attempt, said
 
+POLL_SECONDS = 2
 OWN = {"folder": "slurm", "cluster": "slurm", "chunk": "4"}
 
 
@@ -29,11 +30,13 @@ class SlurmExecutor:
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Outcomes a chunk at a time."""
         numbered = list(enumerate(tasks))
+        if not numbered:
+            return
         chunks = [numbered[start : start + self._chunk] for start in range(0, len(numbered), self._chunk)]
         submitit, executor = self._executor()
         jobs = executor.map_array(_work, [make_worker] * len(chunks), chunks)
         waiting = dict(zip(jobs, chunks, strict=True))
-        for job in submitit.helpers.as_completed(jobs):
+        for job in submitit.helpers.as_completed(jobs, poll_frequency=POLL_SECONDS):
             try:
                 yield from job.result()
             except Exception as error:  # submitit hands on whatever ended the job: time, memory, a node
@@ -54,7 +57,7 @@ class SlurmExecutor:
 
 
 def _work(make_worker: MakeWorker, chunk: Sequence[tuple[int, Any]]) -> list[Outcome]:
-    worker = make_worker()
+    worker = OnceMade(make_worker)
     return [attempt(worker, index, task) for index, task in chunk]
 
 

@@ -1,10 +1,11 @@
 """Every executor keeps the one contract: all tasks, their results, errors told apart, workers that die replaced."""
 
+import sys
 from functools import partial
 
 import pytest
-
 from executor_workers import Broken, Squares
+
 from rfcodec.errors import ConfigError, UnknownPlugin, WorkerError
 from rfcodec.executors.base import RETRIES, Outcome, in_order, open_executor
 
@@ -15,8 +16,6 @@ pytest.importorskip("submitit")
 @pytest.fixture(scope="module")
 def cluster():
     """A small Ray cluster on this machine, its workers able to import the tests."""
-    import sys
-
     import ray
 
     ray.init(
@@ -31,10 +30,11 @@ def cluster():
 
 
 @pytest.fixture(params=["serial", "local", "ray", "slurm"])
-def executor(request, tmp_path):
+def executor(request, tmp_path, monkeypatch):
     """Each executor with two workers."""
     if request.param == "ray":
         request.getfixturevalue("cluster")
+    monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
     options = {"slurm": {"cluster": "local", "folder": str(tmp_path / "logs"), "chunk": "3", "timeout_min": "2"}}
     return open_executor(request.param, 2, options.get(request.param, {}))
 
@@ -83,7 +83,7 @@ def test_no_tasks_no_outcomes(executor, folder):
 
 def test_results_are_put_in_order():
     assert list(in_order([Outcome(1, "b"), Outcome(0, "a"), Outcome(2, "c")])) == ["a", "b", "c"]
-    with pytest.raises(WorkerError, match="task 1 .* no weights"):
+    with pytest.raises(WorkerError, match=r"task 1 .* no weights"):
         list(in_order([Outcome(0, "a"), Outcome(1, error="MissingWeights: no weights")]))
 
 

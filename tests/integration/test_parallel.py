@@ -87,8 +87,8 @@ def test_nothing_is_left_of_what_fails_on_a_worker(clip, tmp_path):
 def test_a_live_model_is_not_sent(clip, tmp_path):
     from rfcodec.backbones.gaussian.backbone import pixel_backbone
 
+    runtime = RuntimeConfig(jobs=2, weights=pixel_backbone(RuntimeConfig(), {}))
     with pytest.raises(ConfigError, match="live model"):
-        runtime = RuntimeConfig(jobs=2, weights=pixel_backbone(RuntimeConfig(), {}))
         rfcodec.encode(clip, tmp_path / "clip.rfv", mode="t2v", runtime=runtime, **SETTINGS)
 
 

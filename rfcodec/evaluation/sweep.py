@@ -1,0 +1,76 @@
+"""Runs what is missing of a sweep on an executor, and keeps every point as it comes."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+from rfcodec.config import RuntimeConfig
+from rfcodec.evaluation.clips import Clip
+from rfcodec.evaluation.description import Sweep
+from rfcodec.evaluation.jobs import Job, all_jobs, find_clips
+from rfcodec.evaluation.pictures import picture
+from rfcodec.evaluation.protocol import PROTOCOLS
+from rfcodec.evaluation.store import Point, Store
+from rfcodec.evaluation.worker import PointWorker
+from rfcodec.executors.base import Executor
+
+Watch = Callable[[Job, str | None], None]
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a sweep, and which of them are not done yet."""
+
+    sweep: Sweep
+    clips: tuple[Clip, ...]
+    jobs: tuple[Job, ...]
+    missing: tuple[Job, ...]
+
+
+def plan_sweep(sweep: Sweep, store: Store, weights: Path | None = None) -> Plan:
+    """Looks for clips and for points that are done; raises ConfigError and InputError, computes nothing."""
+    clips = find_clips(sweep)
+    files = [path.name for path in weights.iterdir()] if weights and weights.is_dir() else []
+    jobs = all_jobs(sweep, clips, files)
+    return Plan(sweep, tuple(clips), tuple(jobs), tuple(job for job in jobs if not store.has(job.key)))
+
+
+def run_sweep(
+    plan: Plan, store: Store, executor: Executor, runtime: RuntimeConfig, weights: Path | None, watch: Watch
+) -> None:
+    """Runs the missing jobs. A point that fails leaves a failure, and the others go on; `watch` is told of each.
+
+    Workers send streams and pictures back, so only clips and weights must lie where all of them can read.
+    """
+    store.write_json("sweep.json", plan.sweep.model_dump(mode="json") | {"keys": [job.key for job in plan.jobs]})
+    _keep_sources(plan, store)
+    make = partial(PointWorker, runtime, weights.absolute() if weights else None)
+    for outcome in executor.run(make, plan.missing):
+        job = plan.missing[outcome.index]
+        if outcome.error is None:
+            store.keep(outcome.result.point, outcome.result.files)
+        else:
+            store.fail({"key": job.key, "clip": job.clip.name, "curve": job.curve.name, "error": outcome.error})
+        watch(job, outcome.error)
+
+
+def _keep_sources(plan: Plan, store: Store) -> None:
+    """Pictures of the sources, for reports to show beside."""
+    told: dict[str, Any] = {}
+    for clip in plan.clips:
+        video = PROTOCOLS[plan.sweep.protocol].open(clip)
+        key = f"source-{clip.name}"
+        names = picture(video, store.folder, key)
+        video_told = asdict(video.format) | {"fps": str(video.format.fps)}
+        told[clip.name] = {"video": video_told, "pictures": names, "sha256": clip.sha256}
+        getattr(video, "close", lambda: None)()
+    store.write_json("clips.json", told)
+
+
+def done_points(plan: Plan, store: Store) -> list[Point]:
+    """The points of this sweep, not those of others that share its folder."""
+    keys = {job.key for job in plan.jobs}
+    return [point for point in store.points() if point["key"] in keys]

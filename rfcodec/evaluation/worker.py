@@ -1,0 +1,143 @@
+"""What a worker of a sweep does: one job at a time, from clip to measured point."""
+
+import hashlib
+import os
+import platform
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, final
+
+from rfcodec.config import RuntimeConfig
+from rfcodec.errors import FrameRangeError
+from rfcodec.evaluation.jobs import SCHEMA, Job
+from rfcodec.evaluation.memory import PeakMemory
+from rfcodec.evaluation.methods import Coded, Methods
+from rfcodec.evaluation.metrics import Measurement, Measurer
+from rfcodec.evaluation.pictures import PictureWriter
+from rfcodec.evaluation.programs import ffmpeg_version
+from rfcodec.evaluation.protocol import PROTOCOLS
+from rfcodec.evaluation.store import Point
+from rfcodec.types import Frames, VideoFormat
+from rfcodec.video import Video
+
+ROLES = {"codec": "codec", "anchor": "anchor", "external": "anchor", "ceiling": "ceiling", "floor": "floor"}
+FRAME_MEANS = ("psnr", "psnr_yuv", "ms_ssim", "lpips", "dists")  # protocols say how these are averaged over GOPs
+PACKAGES = ("rfcodec", "torch", "diffusers", "numpy", "lpips")
+
+
+@final
+@dataclass(frozen=True)
+class Made:
+    """A finished point and the files that it names, by their paths in the sweep's folder."""
+
+    point: Point
+    files: dict[str, bytes]
+
+
+@final
+class PointWorker:
+    """Makes points; keeps its model from one to the next. `weights` is the folder of weights files of metrics."""
+
+    def __init__(self, runtime: RuntimeConfig, weights: Path | None = None) -> None:
+        self._methods, self._weights, self._device = Methods(runtime), weights, runtime.device
+
+    def __call__(self, job: Job) -> Made:
+        """Encodes, decodes, measures and takes pictures; raises RfcodecError on what cannot be done."""
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rfcodec-")))
+            video = PROTOCOLS[job.protocol].open(job.clip, getattr(job.curve, "mode", None))
+            stack.callback(getattr(video, "close", lambda: None))
+            memory = PeakMemory(self._device)
+            start = time.perf_counter()
+            coded = self._methods.code(job, video, folder)
+            encoded = time.perf_counter() - start
+            evaluations = coded.evaluations()
+            with Measurer(job.metrics, video.format, coded.seams, self._weights, self._device) as measurer:
+                with PictureWriter(folder, job.key, video.format.fps) as pictures:
+                    decoded = _measure(coded, video, measurer, pictures)
+                    names = pictures.finish()
+                measured = measurer.result()
+            cost = {
+                "encode_seconds": encoded,
+                "decode_seconds": decoded,
+                "encode_evaluations": evaluations,
+                "decode_evaluations": coded.evaluations() - evaluations,
+                "peak_memory_bytes": memory.peak(),
+            }
+            files = {name: (folder / name).read_bytes() for name in names.values()}
+            if coded.stream:
+                files[f"streams/{job.key}{coded.stream.suffix}"] = coded.stream.read_bytes()
+            commands = [line.replace(f"{folder}/", "") for line in coded.commands]
+            point = _point(job, video.format, coded, measured)
+            point["blank"] = {name: why.replace(str(self._weights), "DIR") for name, why in measured.blank.items()}
+            return Made(point | {"commands": commands, "cost": cost, "pictures": names}, files)
+
+
+def _measure(coded: Coded, video: Video, measurer: Measurer, pictures: PictureWriter) -> float:
+    """Feeds metrics and pictures; returns the seconds that decoding took."""
+    seconds, start = 0.0, 0
+    for frames, elapsed in _timed(coded.frames()):
+        seconds += elapsed
+        measurer.add(video.read(start, start + len(frames)), frames)
+        pictures.add(frames)
+        start += len(frames)
+    if start != video.format.num_frames:
+        raise FrameRangeError(f"{start} frames were decoded of {video.format.num_frames}")
+    return seconds
+
+
+def _timed(pieces: Iterator[Frames]) -> Iterator[tuple[Frames, float]]:
+    while True:
+        start = time.perf_counter()
+        piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece, time.perf_counter() - start
+
+
+def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement) -> Point:
+    data = coded.stream.read_bytes() if coded.stream else b""
+    mode = getattr(job.curve, "mode", None)
+    protocol = PROTOCOLS[job.protocol]
+    rate = protocol.rate(len(data), video, coded.bytes_by_purpose, mode)
+    means = {name: protocol.clip_mean(measured.series[name], mode) for name in FRAME_MEANS if name in measured.series}
+    per_dim = 8 * len(data) / coded.latent_dims if coded.latent_dims else None
+    return {
+        "schema": SCHEMA,
+        "key": job.key,
+        "job": job.asked,
+        "clip": job.clip.name,
+        "curve": job.curve.name,
+        "role": ROLES[job.curve.kind],
+        "method": job.asked["curve"] | coded.facts,
+        "knob": {"name": job.curve.knob, "value": job.value},
+        "protocol": job.protocol,
+        "video": asdict(video) | {"fps": str(video.fps)},
+        "seams": list(coded.seams),
+        "stream": {
+            "sha256": hashlib.sha256(data).hexdigest() if data else None,
+            "bytes": len(data),
+            "bytes_by_purpose": coded.bytes_by_purpose,
+        },
+        "rate": asdict(rate) | {"bits_per_dim": per_dim},
+        "metrics": measured.values | means,
+        "series": measured.series,
+        "versions": {name: version(name) for name in PACKAGES} | {"ffmpeg": ffmpeg_version()},
+        "hardware": _hardware(),
+        "host": socket.gethostname(),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _hardware() -> dict[str, Any]:
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "device": device}
