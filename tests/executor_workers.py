@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from rfcodec.errors import ConfigError
@@ -26,6 +27,17 @@ class Squares:
             (self._folder / "died").touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return task if isinstance(task, str) else task**2
+
+
+class Sleeper:
+    """Says that it is at work, and does nothing for long."""
+
+    def __init__(self, folder):
+        self._folder = Path(folder)
+
+    def __call__(self, task):
+        (self._folder / f"at-work.{os.getpid()}").touch()
+        time.sleep(600)
 
 
 class Broken:

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
+from threading import Thread
 from typing import Any, final
 
 from rfcodec.executors.base import RETRIES, MakeWorker, OnceMade, Outcome, attempt, read_options
@@ -89,6 +90,15 @@ def _start(make_worker: MakeWorker, slots: Any) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     _workers.append(OnceMade(make_worker))
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's processes would wait for work for ever once their parent was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(index: int, task: Any) -> Outcome:

@@ -1,7 +1,11 @@
 """Every executor keeps the one contract: all tasks, their results, errors told apart, workers that die replaced."""
 
+import os
+import subprocess
 import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 from executor_workers import Broken, Squares
@@ -95,11 +99,37 @@ def test_local_workers_share_out_devices(tmp_path):
 
 class _Device:
     def __call__(self, task):
-        import os
-        import time
-
         time.sleep(0.2)
         return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    code = (
+        "import sys; from functools import partial; from executor_workers import Sleeper\n"
+        "from rfcodec.executors.base import open_executor\n"
+        "if __name__ == '__main__': list(open_executor('local', 1, {}).run(partial(Sleeper, sys.argv[1]), [1]))"
+    )
+    (tmp_path / "run.py").write_text(code)
+    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "run.py"), str(tmp_path)], env=environment)
+    child = int(_awaited(lambda: next((path.suffix[1:] for path in tmp_path.glob("at-work.*")), None)))
+    parent.kill()
+    parent.wait()
+    assert _awaited(lambda: not _alive(child))
+
+
+def _awaited(look, seconds=60):
+    end = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def _alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("name", ["serial", "local", "ray"])
