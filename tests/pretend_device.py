@@ -1,6 +1,6 @@
 """A pretend accelerator on the CPU, which refuses to mix devices as a GPU would. Run as a program: it changes torch.
 
-python tests/pretend_device.py FOLDER MODEL MODE STILL codes a clip on it and prints the digests' verdicts.
+python tests/pretend_device.py FOLDER MODEL:MODE:STILL ... codes a clip on it in each way and prints the digests' verdicts.
 """
 
 import sys
@@ -85,15 +85,14 @@ def make_tensor(data, *args, device=None, real=torch.tensor, **options):
     return made if device is None else made.to(device)
 
 
-def main(folder, name, mode, still):
-    import family_checks
+def main(folder, *cases):
+    """A process for all cases, whose start costs more than its work."""
     import tiny_models
 
-    from rfcodec import api
     from rfcodec.backbones.diffusers import loading
-    from rfcodec.config import RuntimeConfig
 
-    model = tiny_models.save(name, Path(folder) / name)
+    ways = [case.split(":") for case in cases]
+    models = {name: tiny_models.save(name, Path(folder) / name) for name, _, _ in ways}
     load = loading._load
 
     def load_for_real(*args):
@@ -102,10 +101,21 @@ def main(folder, name, mode, still):
 
     torch.tensor, loading._load = make_tensor, load_for_real
     with Pretending():
-        runtime, out = RuntimeConfig(device="pretend"), Path(folder) / "out.rfv"
-        settings = {"mode": mode, "still": still, "bytes": 4000, "gop": 9} | family_checks.FEW
-        api.encode(family_checks.frames_of(10, 72, 56), out, backbone=str(model), runtime=runtime, **settings)
-        print("DIGESTS", [piece.digest_ok for piece in api.decode(out, runtime=runtime)])
+        for name, mode, still in ways:
+            print("DIGESTS", name, mode, still, code(models[name], mode, still, Path(folder) / f"{name}.rfv"))
+
+
+def code(model, mode, still, out):
+    """Whether the digest of each GOP is the encoder's."""
+    import family_checks
+
+    from rfcodec import api
+    from rfcodec.config import RuntimeConfig
+
+    runtime, settings = RuntimeConfig(device="pretend"), {"mode": mode, "still": still, "bytes": 4000, "gop": 9}
+    frames = family_checks.frames_of(10, 72, 56)
+    api.encode(frames, out, backbone=str(model), runtime=runtime, **settings, **family_checks.FEW)
+    return [piece.digest_ok for piece in api.decode(out, runtime=runtime)]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """A family from outside: the example of docs/backbones.md, installed as a package of its own, on the command line."""
 
 import re
+import shutil
 from pathlib import Path
 
+import pytest
 import tiny_models
 
 DOCS = Path(__file__).parents[2] / "docs" / "backbones.md"
@@ -44,40 +46,43 @@ def install(site):
     (info / "entry_points.txt").write_text(f"[{group}]\n{line.replace(chr(34), '')}\n")
 
 
+@pytest.fixture(scope="module")
+def toy(process, tmp_path_factory):
+    """The package, and a folder that its pipeline wrote."""
+    folder = tmp_path_factory.mktemp("toy")
+    install(folder / "site")
+    wan = tiny_models.save("wan-t2v", folder / "wan")
+    saved = process("-c", SAVE, wan, folder / "toy", env={"PYTHONPATH": str(folder / "site"), "HF_HUB_OFFLINE": "1"})
+    assert saved.status == 0, saved.err
+    return folder
+
+
 def test_the_example_is_at_most_twenty_lines():
     code, entry = example()
     assert len([line for line in (code + entry).splitlines() if line and not line.startswith("#")]) <= 20
 
 
-def test_a_family_from_outside_codes_a_clip(process, clip_file, tmp_path):
-    site = tmp_path / "site"
-    install(site)
-    wan = tiny_models.save("wan-t2v", tmp_path / "wan")
-    env = {"PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"}
-    saved = process("-c", SAVE, wan, tmp_path / "toy", env=env)
-    assert saved.status == 0, saved.err
+def test_a_family_from_outside_codes_a_clip(toy, process, cli, clip_file, tmp_path):
+    env = {"PYTHONPATH": str(toy / "site"), "HF_HUB_OFFLINE": "1"}
     few = ["--set", "trajectory.steps=5", "--set", "trajectory.ode_tail=2", "--bytes", "450"]
     out = tmp_path / "toy.rfv"
-    done = process("-m", "rfcodec", "encode", clip_file, out, "--backbone", tmp_path / "toy", *few, env=env)
+    done = process("-m", "rfcodec", "encode", clip_file, out, "--backbone", toy / "toy", *few, env=env)
     assert done.status == 0, done.err
     assert 441 <= out.stat().st_size <= 450
     decoded = process("-m", "rfcodec", "decode", out, tmp_path / "toy.mkv", env=env)
     assert decoded.status == 0, decoded.err
     assert "the digest of 1 of 1 GOPs is the encoder's" in decoded.err
-    unknown = process("-m", "rfcodec", "decode", out, tmp_path / "x.mkv", env={"HF_HUB_OFFLINE": "1"})
+    unknown = cli("decode", out, tmp_path / "x.mkv")  # this process never saw the package
     assert unknown.status == 1
     assert "ToyPipeline" in unknown.err
 
 
-def test_a_family_may_come_with_the_folder(process, clip_file, tmp_path):
+def test_a_family_may_come_with_the_folder(toy, process, clip_file, tmp_path):
     text = DOCS.read_text()
     (profile,) = (body for body in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "rfcodec.toml" in body)
-    site, model = tmp_path / "site", tmp_path / "toy"
-    install(site)
+    site, model = shutil.copytree(toy / "site", tmp_path / "site"), shutil.copytree(toy / "toy", tmp_path / "toy")
     (site / "toy_package-1.dist-info" / "entry_points.txt").unlink()
-    wan = tiny_models.save("wan-t2v", tmp_path / "wan")
     env = {"PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"}
-    assert process("-c", SAVE, wan, model, env=env).status == 0
     (model / "rfcodec.toml").write_text(profile)
     few = ["--set", "trajectory.steps=4", "--set", "trajectory.ode_tail=2", "--bytes", "1500"]
     done = process("-m", "rfcodec", "encode", clip_file, tmp_path / "toy.rfv", "--backbone", model, *few, env=env)
