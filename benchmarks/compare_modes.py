@@ -26,6 +26,7 @@ from rfcodec.cli import guarded
 from rfcodec.evaluation.command import SeveralValues
 from rfcodec.evaluation.description import CodecCurve, Sweep, read_sweep
 from rfcodec.evaluation.session import Workers, points_of
+from rfcodec.options import parse_settings
 
 PUBLISHED = "published (GVCC, UVG 720p): FLF2V has 81 % of I2V's gain for 15 % of its extra bits"
 BASE = "t2v"
@@ -47,6 +48,7 @@ def compare(
     backbone: Annotated[str, typer.Option(help="Name, folder or hub id.")] = "gaussian",
     modes: Annotated[list[str] | None, typer.Option(metavar="M...", help="Modes beside t2v; default: i2v flf2v.")] = None,
     bpp: Annotated[list[float] | None, typer.Option(metavar="R...", help="Matched rates.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field, as in encode.")] = None,
     weights: Annotated[Path | None, typer.Option(metavar="DIR", help="Weights files of metrics.")] = None,
     jobs: Annotated[int, typer.Option(help="Workers.")] = 1,
     executor: Annotated[str, typer.Option(help="local, ray, slurm.")] = "local",
@@ -56,7 +58,8 @@ def compare(
     """Runs both sweeps, prints the tables and draws the figure; goes on where it was stopped."""
     rates = sorted(bpp or [0.03, 0.06, 0.12, 0.24])
     told = {"clips": clips, "dataset": dataset or (None if clips else "demo"), "root": root, "frames": frames, "size": size}
-    common = {"metrics": ["psnr", "ms_ssim", "lpips", "vmaf", "seam"], "bounds": False, "set": {"gop": gop}}
+    common: dict[str, Any] = {"metrics": ["psnr", "ms_ssim", "lpips", "vmaf", "seam"], "bounds": False}
+    common |= {"set": {"gop": gop} | parse_settings(settings or [])}
     described = read_sweep(None, told | common | {"backbones": [backbone], "modes": [BASE, *(modes or ["i2v", "flf2v"])]})
     workers = Workers(jobs, executor if jobs > 1 else "serial", {}, device, weights=weights)
     matched = points_of(err, described.model_copy(update={"bpp": tuple(rates)}), folder, workers)

@@ -86,7 +86,7 @@ class VideoWriter:
     def __enter__(self) -> "VideoWriter":
         if self._path.is_dir():
             raise OutputError(f"{self._path}: is a folder; name a file")
-        with _writing(self._path):
+        with writing(self._path):
             # FFmpeg opens the file with the first packet; a missing folder must show before anything is computed.
             self._part.touch()
         try:
@@ -102,7 +102,7 @@ class VideoWriter:
         expected = (self._format.height, self._format.width)
         if frames.shape[1:3] != expected:
             raise FrameSizeError(f"frames of {frames.shape[1:3]} rows, columns: must be {expected}")
-        with _writing(self._path):
+        with writing(self._path):
             for frame in frames:
                 self._container.mux(self._stream.encode(self._convert(frame)))
 
@@ -119,7 +119,7 @@ class VideoWriter:
 
     def _open(self) -> None:
         # PyAV itself: imageio's writer takes no encoder options and no colour tags.
-        with _writing(self._path):
+        with writing(self._path):
             self._container = av.open(self._part, "w", format=self._kind.container)
             fps = self._format.fps
             stream = self._container.add_stream(self._kind.codec, rate=fps, options=dict(self._kind.options))
@@ -156,7 +156,7 @@ class VideoWriter:
         if self._count == 0:
             self._container.close()
             raise OutputError(f"{self._path}: no frames were written")
-        with _writing(self._path):
+        with writing(self._path):
             try:
                 self._container.mux(self._stream.encode(None))
             finally:
@@ -165,7 +165,8 @@ class VideoWriter:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Turns what FFmpeg and the disk raise while `path` is written into an OutputError."""
     try:
         yield
     except (FFmpegError, OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from PIL import Image
 from rfcodec.errors import ConfigError, FrameSizeError, OutputError
 from rfcodec.types import Frame, Frames
 from rfcodec.video import Video
-from rfcodec.video_writer import check_frames
+from rfcodec.video_writer import check_frames, writing
 
 FOLDER = "pictures"
 STRIP_FRAMES, STRIP_SIDE, STRIP_GAP, STRIP_BYTES = 4, 480, 4, 300_000
@@ -67,7 +67,7 @@ class PictureWriter:
         self._player = _Player(self._path("player"), fps)
 
     def __enter__(self) -> "PictureWriter":
-        with _writing(self._folder):
+        with writing(self._folder):
             (self._folder / FOLDER).mkdir(parents=True, exist_ok=True)
         return self
 
@@ -79,14 +79,14 @@ class PictureWriter:
             raise FrameSizeError(f"frames of {frames.shape[1:3]} rows, columns after ones of {self._size[:2]}")
         self._strip.add(frames)
         self._slice.add(frames)
-        with _writing(self._path("player")):
+        with writing(self._path("player")):
             self._player.add(frames)
 
     def finish(self) -> dict[str, str]:
         """Writes the files and names them."""
         if self._size is None:
             raise OutputError(f"{self._folder / FOLDER}: no frames were given to {self._key}")
-        with _writing(self._path("player")):
+        with writing(self._path("player")):
             self._player.finish()
         _write(self._path("strip"), self._strip.data())
         _write(self._path("slice"), self._slice.data())
@@ -239,15 +239,6 @@ def _jpeg(image: Image.Image) -> bytes:
 
 def _write(path: Path, data: bytes) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with _writing(path):
+    with writing(path):
         part.write_bytes(data)
         part.replace(path)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path}: cannot be written: {reason}") from error

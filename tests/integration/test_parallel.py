@@ -10,7 +10,6 @@ from rfcodec.errors import BudgetTooSmall, ConfigError, WorkerError
 
 SETTINGS = {"bpp": 1.0, "gop": 5, "trajectory__steps": 4}
 HERE = RuntimeConfig(jobs=2, executor="serial")  # the same tasks, without the start of processes
-TWO = RuntimeConfig(jobs=2)
 
 
 @pytest.fixture(scope="module", params=["t2v", "flf2v", "flf2v-trajectory"])
@@ -31,13 +30,20 @@ def test_the_file_is_the_same_byte_for_byte(clip, settings, serial, tmp_path):
     assert (tmp_path / "clip.rfv").read_bytes() == serial.read_bytes()
 
 
-def test_so_it_is_from_other_processes(clip, tmp_path):
+@pytest.mark.parametrize("executor", ["local", "ray"])
+def test_so_it_is_from_other_processes(clip, executor, tmp_path):
+    if executor == "ray":
+        ray = pytest.importorskip("ray")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    two = RuntimeConfig(jobs=2, executor=executor)
     settings = SETTINGS | {"mode": "flf2v"}
     alone = rfcodec.encode(clip, tmp_path / "a.rfv", **settings)
-    shared = rfcodec.encode(clip, tmp_path / "b.rfv", runtime=TWO, **settings)
+    shared = rfcodec.encode(clip, tmp_path / "b.rfv", runtime=two, **settings)
     assert alone.path.read_bytes() == shared.path.read_bytes()
-    frames = [np.concatenate([piece.frames for piece in rfcodec.decode(alone.path, runtime=r)]) for r in (None, TWO)]
+    frames = [np.concatenate([piece.frames for piece in rfcodec.decode(alone.path, runtime=r)]) for r in (None, two)]
     np.testing.assert_array_equal(*frames)
+    if executor == "ray":
+        ray.shutdown()
 
 
 def test_the_frames_are_the_same(serial):
@@ -71,11 +77,11 @@ def test_a_watcher_is_told_in_order(clip, tmp_path):
 
 def test_a_chain_cannot_be_shared_out(clip, tmp_path):
     with pytest.raises(ConfigError, match="i2v every GOP stands on the one before"):
-        rfcodec.encode(clip, tmp_path / "clip.rfv", mode="i2v", runtime=TWO, **SETTINGS)
+        rfcodec.encode(clip, tmp_path / "clip.rfv", mode="i2v", runtime=HERE, **SETTINGS)
     assert not list(tmp_path.iterdir())
     done = rfcodec.encode(clip, tmp_path / "clip.rfv", mode="i2v", **SETTINGS)
     with pytest.raises(ConfigError, match="i2v"):
-        list(rfcodec.decode(done.path, runtime=TWO))
+        list(rfcodec.decode(done.path, runtime=HERE))
 
 
 def test_nothing_is_left_of_what_fails_on_a_worker(clip, tmp_path):
