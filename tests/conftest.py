@@ -1,10 +1,9 @@
 """What the whole suite shares: a small moving clip, and the command line in this process and in a fresh one."""
 
-from jaxtyping import install_import_hook
+import shape_checks
 
 # shapes and types of array code are checked while tests run, and cost nothing in production
-ARRAY_CODE = ["codebooks", "rfcodec.flow", "rfcodec.trajectory", "rfcodec.backbones"]
-install_import_hook(ARRAY_CODE, "shape_checks.check")
+shape_checks.install(["codebooks", "rfcodec.flow", "rfcodec.trajectory", "rfcodec.backbones"])
 
 
 import io

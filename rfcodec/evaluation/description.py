@@ -159,7 +159,7 @@ def read_sweep(path: Path | None, options: Mapping[str, Any]) -> Sweep:
         told.setdefault("name", path.stem)
     if not options.get("dataset") and any(Path(clip).exists() for clip in options.get("clips") or ()):
         told.pop("dataset", None)  # files that are named take the place of the file's dataset
-    told |= {name: value for name, value in options.items() if value}
+    told |= {name: value for name, value in options.items() if value or value is False}
     told["set"] = _dotted(told.get("set", {}))
     for curve in told.get("curves", []):
         curve |= {"set": _dotted(curve["set"])} if "set" in curve else {}

@@ -82,6 +82,11 @@ def test_files_take_the_place_of_a_dataset(described):
     assert read_sweep(described, {"clips": [str(described)], "dataset": "uvg"}).dataset == "uvg"
 
 
+def test_an_option_can_switch_off(described):
+    kinds = {curve.kind for curve in read_sweep(described, {"bounds": False}).all_curves()}
+    assert kinds == {"codec", "anchor"}
+
+
 def test_options_alone_suffice():
     sweep = read_sweep(None, {"clips": ["a.mp4"], "backbones": ["gaussian"], "bpp": [0.1], "set": {"gop": 9}})
     assert sweep.all_curves()[0].settings(0.1) == {"backbone": "gaussian", "mode": "t2v", "gop": 9, "bpp": 0.1}
