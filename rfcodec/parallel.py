@@ -20,7 +20,7 @@ from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.codec import GopEncoder, Watcher, open_decoder, open_encoder
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.engine import Boundary, Engine, FinishedGop
-from rfcodec.errors import ConfigError
+from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.executors.base import Executor, in_order, open_executor
 from rfcodec.playback import DecodedFrames, seek
 from rfcodec.types import Frames, VideoFormat
@@ -36,13 +36,14 @@ def encode(
     encoder = GopEncoder(open_encoder(video.format, stream, effort, alone), effort, watcher)
     engine = encoder.engine
     _refuse_chain(engine)
-    yield Unit(UnitType.SEQUENCE, fields.write(engine.header))
-    make = partial(_EncodeGop, video.format, stream, effort, alone)
-    for finished in in_order(executor.run(make, _gop_tasks(encoder, video))):
-        span = engine.spans()[finished.index]
+    header = fields.write(engine.header)
+    yield Unit(UnitType.SEQUENCE, header)
+    make = partial(_EncodeGop, header, video.format, stream, effort, alone)
+    sent: dict[int, Frames] = {}  # to workers, and not back yet
+    for finished in in_order(executor.run(make, _gop_tasks(encoder, video, sent))):
         yield from finished.units
         size = sum(len(unit.write()) for unit in finished.units)
-        watcher.gop(FinishedGop(span, finished.shown), video.read(span.start, span.stop), size)
+        watcher.gop(FinishedGop(engine.spans()[finished.index], finished.shown), sent.pop(finished.index), size)
 
 
 def decode(data: bytes, frames: tuple[int, int], runtime: RuntimeConfig, engine: Engine) -> Iterator[DecodedFrames]:
@@ -87,10 +88,10 @@ class _Finished:
     shown: Frames
 
 
-def _gop_tasks(encoder: GopEncoder, video: Video) -> Iterator[_Task]:
+def _gop_tasks(encoder: GopEncoder, video: Video, sent: dict[int, Frames]) -> Iterator[_Task]:
     before, previous = None, None
     for span in encoder.engine.spans():
-        frames = video.read(span.start, span.stop)
+        sent[span.index] = frames = video.read(span.start, span.stop)
         side_info = encoder.emit(frames, span, previous)
         yield _Task(span.index, frames, side_info, before)
         before, previous = side_info, Boundary(encoder.engine.condition(side_info, span, previous))
@@ -98,8 +99,17 @@ def _gop_tasks(encoder: GopEncoder, video: Video) -> Iterator[_Task]:
 
 @final
 class _EncodeGop:
-    def __init__(self, video: VideoFormat, stream: StreamConfig, effort: EncoderConfig, runtime: RuntimeConfig) -> None:
-        self._encoder = GopEncoder(open_encoder(video, stream, effort, runtime), effort, Watcher())
+    def __init__(
+        self, header: bytes, video: VideoFormat, stream: StreamConfig, effort: EncoderConfig, runtime: RuntimeConfig
+    ) -> None:
+        engine = open_encoder(video, stream, effort, runtime)
+        if fields.write(engine.header) != header:
+            here = engine.backbone.identity
+            raise BackboneMismatch(
+                f"a worker has other weights or another numeric profile than the encoder ({here.name} "
+                f"{here.weights.hex()}, {here.numeric_profile!r}): use machines of one kind with equal software"
+            )
+        self._encoder = GopEncoder(engine, effort, Watcher())
 
     def __call__(self, task: _Task) -> _Finished:
         engine = self._encoder.engine

@@ -21,6 +21,8 @@ class Squares:
         if task == "odd":
             (self._folder / f"odd-{len(list(self._folder.glob('odd-*')))}").touch()
             raise ZeroDivisionError("odd things happen")
+        if task == "slow":
+            time.sleep(0.5)
         if task == "deadly":
             os.kill(os.getpid(), signal.SIGKILL)
         if task == "deadly once" and not (self._folder / "died").exists():

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rfcodec.errors import ConfigError
 from rfcodec.evaluation.metrics import DEFAULT_METRICS
@@ -72,10 +72,15 @@ class AnchorCurve(_Curve):
 
 @final
 class ExternalCurve(_Curve):
-    """A codec run by command line, described in a TOML file; its own knob takes its own values."""
+    """A codec run by command line, described in a TOML file: within each bpp, or at values of its own knob."""
 
     kind: Literal["external"] = "external"
     file: Path
+
+    @field_validator("file")
+    @classmethod
+    def _absolute(cls, file: Path) -> Path:
+        return file.absolute()  # workers may run in another folder
 
     @property
     def name(self) -> str:
@@ -88,6 +93,7 @@ class BoundCurve(_Model):
     """What no rate can change: the autoencoder's round trip (ceiling), or generation without any bits (floor)."""
 
     kind: Literal["ceiling", "floor"]
+    label: str = ""
     backbone: str
     set: dict[str, Setting] = Field(default_factory=dict)
     knob: str = "none"
@@ -96,7 +102,7 @@ class BoundCurve(_Model):
     @property
     def name(self) -> str:
         """Kind and backbone."""
-        return f"{Path(self.backbone).name} {self.kind}"
+        return self.label or f"{Path(self.backbone).name} {self.kind}"
 
 
 Curve = Annotated[CodecCurve | AnchorCurve | ExternalCurve | BoundCurve, Field(discriminator="kind")]
@@ -133,7 +139,8 @@ class Sweep(_Model):
         found = [self._filled(curve) for curve in found]
         if self.bounds:
             backbones = dict.fromkeys(curve.backbone for curve in found if curve.kind == "codec")
-            found += [BoundCurve(kind=kind, backbone=b, set=self.set) for b in backbones for kind in ("ceiling", "floor")]
+            fixed = {name: value for name, value in self.set.items() if not name.startswith("codebook.")}
+            found += [BoundCurve(kind=kind, backbone=b, set=fixed) for b in backbones for kind in ("ceiling", "floor")]
         names = [curve.name for curve in found]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigError(f"two curves are called {min(twice)!r}: give one a label")
@@ -142,7 +149,7 @@ class Sweep(_Model):
         return found
 
     def _filled(self, curve: Any) -> Any:
-        values = curve.values or (self.bpp if curve.knob == BPP or curve.kind == "external" else ())
+        values = curve.values or (self.bpp if curve.knob == BPP else ())
         if not values:
             raise ConfigError(f"curve {curve.name}: no values of {curve.knob} are given; name `bpp`, or `values`")
         more = {"set": self.set | curve.set} if curve.kind == "codec" else {}
@@ -159,8 +166,8 @@ def read_sweep(path: Path | None, options: Mapping[str, Any]) -> Sweep:
         told.setdefault("name", path.stem)
     if not options.get("dataset") and any(Path(clip).exists() for clip in options.get("clips") or ()):
         told.pop("dataset", None)  # files that are named take the place of the file's dataset
-    told |= {name: value for name, value in options.items() if value or value is False}
-    told["set"] = _dotted(told.get("set", {}))
+    fixed = _dotted(told.get("set", {})) | _dotted(options.get("set") or {})
+    told |= {name: value for name, value in options.items() if value or value is False} | {"set": fixed}
     for curve in told.get("curves", []):
         curve |= {"set": _dotted(curve["set"])} if "set" in curve else {}
     for name, parse in (("frames", parse_frames), ("size", parse_size)):

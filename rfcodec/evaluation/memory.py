@@ -1,6 +1,5 @@
 """Peak memory of one job, on whichever device holds more of it."""
 
-import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ class PeakMemory:
         if self._cuda:
             import torch
 
+            torch.cuda.init()  # the counters of a numbered device are not there before
             torch.cuda.reset_peak_memory_stats(device)
         self._device = device
         with suppress(OSError):
@@ -36,5 +36,7 @@ class PeakMemory:
             status = Path("/proc/self/status").read_text()
             return 1024 * int(status.partition("VmHWM:")[2].split()[0])
         except (OSError, IndexError):
+            import resource  # which Windows has not
+
             unit = 1 if sys.platform == "darwin" else 1024
             return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,6 +1,6 @@
 """One function a kind of curve: a clip goes in; bytes and decoded frames come out, whatever the codec."""
 
-import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation import anchors, external
 from rfcodec.evaluation.counting import CountingBackbone
 from rfcodec.evaluation.jobs import Job
+from rfcodec.evaluation.memory import PeakMemory
 from rfcodec.flow.time_grid import shifted_grid
 from rfcodec.presets import configure
 from rfcodec.protocols import Backbone
@@ -31,18 +32,20 @@ CHUNK = 8  # frames that are decoded at a time where there are no GOPs
 class Coded:
     """A clip as one method codes it; `frames` decodes it anew. A bound has no stream.
 
-    `latent_dims` are the dimensions of all latents that are coded, `seams` the first frames of all GOPs but the first,
-    `commands` those of an encoder run by command line, `{folder}` standing for where its files were.
+    `seams` are the first frames of all GOPs but the first, `commands` those of an encoder run by command line, `counter`
+    counts what the model does. encode_seconds leaves out that a model was loaded, or a QP was searched; peak_memory in
+    bytes is that of encoding.
     """
 
     frames: Callable[[], Iterator[Frames]]
     stream: Path | None = None
     bytes_by_purpose: dict[str, int] = field(default_factory=dict)
     seams: tuple[int, ...] = ()
-    latent_dims: int | None = None
     commands: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    evaluations: Callable[[], int] = lambda: 0
+    counter: CountingBackbone | None = None
+    encode_seconds: float | None = None
+    peak_memory: int | None = None
 
 
 @final
@@ -66,7 +69,8 @@ class Methods:
 
     def _backbone(self, name: str, options: str) -> CountingBackbone:
         if (name, options) not in self._opened:
-            self._opened = {(name, options): open_backbone(name, options, self._runtime)}  # one model in memory
+            self._opened.clear()  # one model in memory
+            self._opened[name, options] = open_backbone(name, options, self._runtime)
         return CountingBackbone(self._opened[name, options])
 
     def _codec(self, job: Job, video: Video, folder: Path) -> Coded:
@@ -74,21 +78,22 @@ class Methods:
         backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
         runtime = self._runtime.model_copy(update={"weights": backbone})
         path = folder / "stream.rfv"
+        memory, start = PeakMemory(self._runtime.device), time.perf_counter()
         api.encode_with(video, path, stream, effort, runtime)
+        seconds, peak = time.perf_counter() - start, memory.peak()
         told = api.info(path)
-        engine = open_decoder(told.header, runtime)
-        spans = engine.spans()
         return Coded(
             lambda: _decoded(path, runtime),
             path,
             told.bytes_by_purpose,
-            tuple(span.start + span.overlap for span in spans[1:]),
-            sum(math.prod(engine.shape(span.num_frames)) for span in spans),
-            evaluations=lambda: backbone.evaluations,
+            tuple(span.start + span.overlap for span in open_decoder(told.header, runtime).spans()[1:]),
+            counter=backbone,
+            encode_seconds=seconds,
+            peak_memory=peak,
         )
 
     def _ceiling(self, job: Job, video: Video, folder: Path) -> Coded:
-        engine = self._bound_engine(job, video)
+        engine, _ = self._bound(job, video)
 
         def frames() -> Iterator[Frames]:
             for span in engine.spans():
@@ -98,7 +103,7 @@ class Methods:
         return Coded(frames)
 
     def _floor(self, job: Job, video: Video, folder: Path) -> Coded:
-        engine = self._bound_engine(job, video)
+        engine, counter = self._bound(job, video)
         plan = GopPlan(shifted_grid(engine.header.steps, GENERATION_SHIFT), ())
 
         def frames() -> Iterator[Frames]:
@@ -108,13 +113,14 @@ class Methods:
                 latents = engine.backbone.run(condition, TrajectoryStep(engine.trajectory, plan, noise))
                 yield _cropped(engine, engine.backbone.decode(latents))[span.overlap : span.num_frames]
 
-        return Coded(frames)
+        return Coded(frames, counter=counter)
 
-    def _bound_engine(self, job: Job, video: Video) -> Engine:
+    def _bound(self, job: Job, video: Video) -> tuple[Engine, CountingBackbone]:
         settings = {name: value for name, value in job.curve.set.items() if name != "mode"}
         stream, effort = configure("default", settings | {"backbone": job.curve.backbone, "mode": "t2v"})
         backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
-        return open_encoder(video.format, stream, effort, self._runtime.model_copy(update={"weights": backbone}))
+        runtime = self._runtime.model_copy(update={"weights": backbone})
+        return open_encoder(video.format, stream, effort, runtime), backbone
 
 
 def _decoded(path: Path, runtime: RuntimeConfig) -> Iterator[Frames]:
@@ -145,6 +151,7 @@ def _anchor(job: Job, video: Video, folder: Path) -> Coded:
         out,
         {"stream": done.size},
         commands=done.commands,
+        encode_seconds=done.encode_seconds,
         facts={"qp": done.qp, "scale": done.scale, "preset": anchor.preset},
     )
 
@@ -162,7 +169,14 @@ def _external(job: Job, video: Video, folder: Path) -> Coded:
         with external.decode(done, video.format) as decoded:
             yield from _chunks(decoded)
 
-    return Coded(frames, out, {"stream": done.size}, commands=done.commands, facts={codec.knob: done.knob})
+    return Coded(
+        frames,
+        out,
+        {"stream": done.size},
+        commands=done.commands,
+        facts={codec.knob: done.knob},
+        encode_seconds=done.encode_seconds,
+    )
 
 
 def _chunks(video: Video) -> Iterator[Frames]:

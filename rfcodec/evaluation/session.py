@@ -34,16 +34,16 @@ class Workers:
     weights: Path | None = None
 
     def runtime(self) -> RuntimeConfig:
-        """Settings of one worker, which by default has an even share of the cores."""
-        cores = os.cpu_count() or 1
-        threads = self.threads or (max(1, cores // self.jobs) if self.jobs > 1 else None)
+        """Settings of one worker; processes of this machine have even shares of its cores by default."""
+        share = max(1, (os.cpu_count() or 1) // self.jobs) if self.executor == "local" else None
+        threads = self.threads or share
         return runtime(device=self.device, threads=threads, offload=self.offload)
 
 
 def run(out: Console, err: Console, sweep: Sweep, folder: Path, workers: Workers, dry_run: bool) -> None:
     """Plans, runs what is missing, prints the points and writes the report."""
     if dry_run:
-        plan = plan_sweep(sweep, Store(folder), workers.weights)
+        plan = plan_sweep(sweep, Store(folder), workers.weights, workers.device)
         out.print(_planned(plan))
         err.print(_so_far(plan), highlight=False)
         return
@@ -54,7 +54,7 @@ def run(out: Console, err: Console, sweep: Sweep, folder: Path, workers: Workers
 def points_of(err: Console, sweep: Sweep, folder: Path, workers: Workers) -> list[Point]:
     """Runs what is missing of a sweep, with a bar, and returns all its points that there are."""
     store = Store(folder)
-    plan = plan_sweep(sweep, store, workers.weights)
+    plan = plan_sweep(sweep, store, workers.weights, workers.device)
     err.print(_so_far(plan), highlight=False)
     executor = open_executor(workers.executor, workers.jobs, workers.options)
     columns = (

@@ -1,7 +1,7 @@
 """Runs what is missing of a sweep on an executor, and keeps every point as it comes."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -9,11 +9,11 @@ from typing import Any, final
 from rfcodec.config import RuntimeConfig
 from rfcodec.evaluation.clips import Clip
 from rfcodec.evaluation.description import Sweep
-from rfcodec.evaluation.jobs import Job, all_jobs, find_clips
+from rfcodec.evaluation.jobs import Job, all_jobs, circumstances, find_clips
 from rfcodec.evaluation.pictures import picture
 from rfcodec.evaluation.protocol import PROTOCOLS
-from rfcodec.evaluation.store import Point, Store
-from rfcodec.evaluation.worker import PointWorker
+from rfcodec.evaluation.store import Point, Store, read_json
+from rfcodec.evaluation.worker import PointWorker, describe
 from rfcodec.executors.base import Executor
 
 Watch = Callable[[Job, str | None], None]
@@ -30,11 +30,10 @@ class Plan:
     missing: tuple[Job, ...]
 
 
-def plan_sweep(sweep: Sweep, store: Store, weights: Path | None = None) -> Plan:
+def plan_sweep(sweep: Sweep, store: Store, weights: Path | None = None, device: str = "cpu") -> Plan:
     """Looks for clips and for points that are done; raises ConfigError and InputError, computes nothing."""
     clips = find_clips(sweep)
-    files = [path.name for path in weights.iterdir()] if weights and weights.is_dir() else []
-    jobs = all_jobs(sweep, clips, files)
+    jobs = all_jobs(sweep, clips, circumstances(device, weights))
     return Plan(sweep, tuple(clips), tuple(jobs), tuple(job for job in jobs if not store.has(job.key)))
 
 
@@ -58,16 +57,21 @@ def run_sweep(
 
 
 def _keep_sources(plan: Plan, store: Store) -> None:
-    """Pictures of the sources, for reports to show beside."""
+    """Pictures of the sources, for reports to show beside; those that are there are kept."""
+    file = store.folder / "clips.json"
+    known = read_json(file) if file.is_file() else {}
     told: dict[str, Any] = {}
     for clip in plan.clips:
+        asked = {"sha256": clip.sha256, "frames": list(clip.frames or ()), "size": clip.size and list(clip.size)}
+        asked["protocol"] = plan.sweep.protocol
+        if known.get(clip.name, {}).get("asked") == asked:
+            told[clip.name] = known[clip.name]
+            continue
         video = PROTOCOLS[plan.sweep.protocol].open(clip)
-        key = f"source-{clip.name}"
-        names = picture(video, store.folder, key)
-        video_told = asdict(video.format) | {"fps": str(video.format.fps)}
-        told[clip.name] = {"video": video_told, "pictures": names, "sha256": clip.sha256}
+        names = picture(video, store.folder, f"source-{clip.name}")
+        told[clip.name] = {"video": describe(video.format), "pictures": names, "sha256": clip.sha256, "asked": asked}
         getattr(video, "close", lambda: None)()
-    store.write_json("clips.json", told)
+    store.write_json("clips.json", known | told)
 
 
 def done_points(plan: Plan, store: Store) -> list[Point]:

@@ -14,10 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, final
 
+import torch
+
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import FrameRangeError
 from rfcodec.evaluation.jobs import SCHEMA, Job
-from rfcodec.evaluation.memory import PeakMemory
 from rfcodec.evaluation.methods import Coded, Methods
 from rfcodec.evaluation.metrics import Measurement, Measurer
 from rfcodec.evaluation.pictures import PictureWriter
@@ -46,6 +47,8 @@ class PointWorker:
     """Makes points; keeps its model from one to the next. `weights` is the folder of weights files of metrics."""
 
     def __init__(self, runtime: RuntimeConfig, weights: Path | None = None) -> None:
+        if runtime.threads:
+            torch.set_num_threads(runtime.threads)
         self._methods, self._weights, self._device = Methods(runtime), weights, runtime.device
 
     def __call__(self, job: Job) -> Made:
@@ -54,30 +57,32 @@ class PointWorker:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rfcodec-")))
             video = PROTOCOLS[job.protocol].open(job.clip, getattr(job.curve, "mode", None))
             stack.callback(getattr(video, "close", lambda: None))
-            memory = PeakMemory(self._device)
-            start = time.perf_counter()
             coded = self._methods.code(job, video, folder)
-            encoded = time.perf_counter() - start
-            evaluations = coded.evaluations()
+            evaluations, dims = _counted(coded)
             with Measurer(job.metrics, video.format, coded.seams, self._weights, self._device) as measurer:
                 with PictureWriter(folder, job.key, video.format.fps) as pictures:
-                    decoded = _measure(coded, video, measurer, pictures)
+                    decode_seconds = _measure(coded, video, measurer, pictures)
                     names = pictures.finish()
                 measured = measurer.result()
+            all_evaluations, all_dims = _counted(coded)
             cost = {
-                "encode_seconds": encoded,
-                "decode_seconds": decoded,
+                "encode_seconds": coded.encode_seconds,
+                "decode_seconds": decode_seconds,
                 "encode_evaluations": evaluations,
-                "decode_evaluations": coded.evaluations() - evaluations,
-                "peak_memory_bytes": memory.peak(),
+                "decode_evaluations": all_evaluations - evaluations,
+                "peak_memory_bytes": coded.peak_memory,
             }
             files = {name: (folder / name).read_bytes() for name in names.values()}
             if coded.stream:
                 files[f"streams/{job.key}{coded.stream.suffix}"] = coded.stream.read_bytes()
-            commands = [line.replace(f"{folder}/", "") for line in coded.commands]
-            point = _point(job, video.format, coded, measured)
+            point = _point(job, video.format, coded, measured, all_dims - dims)
             point["blank"] = {name: why.replace(str(self._weights), "DIR") for name, why in measured.blank.items()}
-            return Made(point | {"commands": commands, "cost": cost, "pictures": names}, files)
+            point["commands"] = [line.replace(f"{folder}/", "") for line in coded.commands]
+            return Made(point | {"cost": cost, "pictures": names, "hardware": _hardware(self._device)}, files)
+
+
+def _counted(coded: Coded) -> tuple[int, int]:
+    return (coded.counter.evaluations, coded.counter.dims) if coded.counter else (0, 0)
 
 
 def _measure(coded: Coded, video: Video, measurer: Measurer, pictures: PictureWriter) -> float:
@@ -102,13 +107,13 @@ def _timed(pieces: Iterator[Frames]) -> Iterator[tuple[Frames, float]]:
         yield piece, time.perf_counter() - start
 
 
-def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement) -> Point:
+def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, dims: int) -> Point:
     data = coded.stream.read_bytes() if coded.stream else b""
     mode = getattr(job.curve, "mode", None)
     protocol = PROTOCOLS[job.protocol]
     rate = protocol.rate(len(data), video, coded.bytes_by_purpose, mode)
     means = {name: protocol.clip_mean(measured.series[name], mode) for name in FRAME_MEANS if name in measured.series}
-    per_dim = 8 * len(data) / coded.latent_dims if coded.latent_dims else None
+    per_dim = 8 * len(data) / dims if dims and data else None
     return {
         "schema": SCHEMA,
         "key": job.key,
@@ -119,7 +124,7 @@ def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement) ->
         "method": job.asked["curve"] | coded.facts,
         "knob": {"name": job.curve.knob, "value": job.value},
         "protocol": job.protocol,
-        "video": asdict(video) | {"fps": str(video.fps)},
+        "video": describe(video),
         "seams": list(coded.seams),
         "stream": {
             "sha256": hashlib.sha256(data).hexdigest() if data else None,
@@ -130,14 +135,16 @@ def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement) ->
         "metrics": measured.values | means,
         "series": measured.series,
         "versions": {name: version(name) for name in PACKAGES} | {"ffmpeg": ffmpeg_version()},
-        "hardware": _hardware(),
         "host": socket.gethostname(),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _hardware() -> dict[str, Any]:
-    import torch
+def describe(video: VideoFormat) -> dict[str, Any]:
+    """A format as JSON."""
+    return asdict(video) | {"fps": str(video.fps)}
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "device": device}
+
+def _hardware(device: str) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    return {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "device": name}

@@ -19,11 +19,15 @@ RETRIES = 2
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the task of that number: its result, or the error that its last attempt ended with."""
+    """What became of the task of that number: its result, or the error that its last attempt ended with.
+
+    `cause` is that error where it is one of ours.
+    """
 
     index: int
     result: Any = None
     error: str | None = None
+    cause: RfcodecError | None = None
 
 
 @runtime_checkable
@@ -67,7 +71,7 @@ def attempt(worker: Worker, index: int, task: Any) -> Outcome:
         try:
             return Outcome(index, worker(task))
         except RfcodecError as error:
-            return Outcome(index, error=said(error))
+            return Outcome(index, error=said(error), cause=error)
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             outcome = Outcome(index, error=f"{said(error)} ({where.filename}:{where.lineno})")
@@ -81,10 +85,12 @@ def said(error: BaseException) -> str:
 
 
 def in_order(outcomes: Iterable[Outcome]) -> Iterator[Any]:
-    """Results in the order of their tasks; raises WorkerError at the first one that failed."""
+    """Results in the order of their tasks; raises what the first one failed with, WorkerError if it is no error of ours."""
     waiting: dict[int, Any] = {}
     following = 0
     for outcome in outcomes:
+        if outcome.cause is not None:
+            raise outcome.cause
         if outcome.error is not None:
             raise WorkerError(f"task {outcome.index} failed on its worker: {outcome.error}")
         waiting[outcome.index] = outcome.result

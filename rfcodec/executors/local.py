@@ -27,7 +27,8 @@ class _Try:
 class LocalExecutor:
     """`jobs` fresh processes of this machine. Option gpus: numbers of the devices that they share out, such as "0,1".
 
-    Where a process dies the pool is made anew, and what was in flight is tried again.
+    A process that dies takes its whole pool along. What was in flight then goes out alone, so that no task answers for
+    another one's deaths.
     """
 
     def __init__(self, jobs: int, options: dict[str, str] | None = None) -> None:
@@ -36,18 +37,21 @@ class LocalExecutor:
 
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Outcomes as they come; no more tasks are out than there are processes."""
+        fresh = (_Try(index, task) for index, task in enumerate(tasks))
         again: deque[_Try] = deque()
-        fresh = enumerate(tasks)
         while True:
+            suspects = bool(again)
+            upcoming = iter([again.popleft()]) if suspects else fresh
             with self._open(make_worker) as pool:
-                lost = yield from self._feed(pool, _upcoming(again, fresh))
-            if not lost:
+                lost = yield from self._feed(pool, upcoming)
+            if not lost and not suspects:
                 return
             for item in lost:
-                if item.deaths < RETRIES:
-                    again.append(_Try(item.index, item.task, item.deaths + 1))
+                deaths = item.deaths + suspects
+                if deaths <= RETRIES:
+                    again.append(_Try(item.index, item.task, deaths))
                 else:
-                    yield Outcome(item.index, error=f"its worker died {item.deaths + 1} times: killed, or out of memory")
+                    yield Outcome(item.index, error=f"its worker died {deaths} times: killed, or out of memory")
 
     def _open(self, make_worker: MakeWorker) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # a forked torch or CUDA does not work
@@ -73,13 +77,6 @@ class LocalExecutor:
                     yield future.result()
                 except BrokenProcessPool:
                     lost.append(item)
-
-
-def _upcoming(again: deque[_Try], fresh: Iterator[tuple[int, Any]]) -> Iterator[_Try]:
-    while again:
-        yield again.popleft()
-    for index, task in fresh:
-        yield _Try(index, task)
 
 
 _workers: list[OnceMade] = []  # of this worker process: one

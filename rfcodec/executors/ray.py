@@ -12,10 +12,11 @@ OPTIONS = {"address": "", "cpus": "1", "gpus": "0"}
 
 @final
 class RayExecutor:
-    """`jobs` actors. Options: address of the cluster ("" starts one here), cpus and gpus of each actor (may be fractions).
+    """`jobs` actors, or as many as there is room for; each has one task at a time.
 
-    A task whose actor dies is tried again on a restarted one, wherever Ray finds room. rfcodec and the clips must be found
-    under the same names on every node.
+    Options: address of the cluster ("" starts one here), cpus and gpus of each actor (may be fractions). A task whose actor
+    dies is tried again on a restarted one, wherever Ray finds room. rfcodec and the clips must be found under the same names
+    on every node.
     """
 
     def __init__(self, jobs: int, options: dict[str, str] | None = None) -> None:
@@ -27,10 +28,10 @@ class RayExecutor:
             raise ConfigError(f"executor options cpus and gpus are numbers: {error}") from None
 
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Outcomes as they come; an actor has one task at a time."""
+        """Outcomes as they come."""
         ray = self._connect()
         actor = ray.remote(num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=-1, max_task_retries=RETRIES)(_Actor)
-        idle = [actor.remote(make_worker) for _ in range(self._jobs)]
+        idle = [actor.remote(make_worker) for _ in range(self._room(ray))]
         upcoming = enumerate(tasks)
         flying: dict[Any, tuple[int, Any]] = {}
         while True:
@@ -43,6 +44,17 @@ class RayExecutor:
                 index, worker = flying.pop(reference)
                 idle.append(worker)
                 yield _outcome(ray, reference, index)
+
+    def _room(self, ray: Any) -> int:
+        """Actors that the cluster has room for, at most `jobs`: one that waits for room would hold its task for ever."""
+        there = ray.cluster_resources()
+        needs = {"CPU": self._cpus, "GPU": self._gpus}
+        room = min([self._jobs, *(int(there.get(name, 0) // need) for name, need in needs.items() if need)])
+        if room < 1:
+            raise ConfigError(
+                f"the cluster has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs, no room for {needs}"
+            )
+        return room
 
     def _connect(self) -> Any:
         try:

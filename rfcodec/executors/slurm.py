@@ -1,13 +1,14 @@
 """Tasks as a job array of SLURM, through submitit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, final
 
 from rfcodec.errors import ConfigError
-from rfcodec.executors.base import MakeWorker, OnceMade, Outcome, attempt, said
+from rfcodec.executors.base import RETRIES, MakeWorker, OnceMade, Outcome, attempt, said
 
 POLL_SECONDS = 2
+Chunk = list[tuple[int, Any]]
 OWN = {"folder": "slurm", "cluster": "slurm", "chunk": "4"}
 
 
@@ -28,20 +29,33 @@ class SlurmExecutor:
         self._chunk = int(chosen["chunk"])
 
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Outcomes a chunk at a time."""
-        numbered = list(enumerate(tasks))
-        if not numbered:
-            return
-        chunks = [numbered[start : start + self._chunk] for start in range(0, len(numbered), self._chunk)]
+        """Outcomes a chunk at a time; tasks of a job that died go out again, each in a job of its own."""
+        chunks = _chunks(list(enumerate(tasks)), self._chunk)
+        for last in (*(False,) * RETRIES, True):
+            if not chunks:
+                return
+            lost = yield from self._submit(make_worker, chunks, last)
+            chunks = _chunks(lost, 1)
+
+    def _submit(self, make_worker: MakeWorker, chunks: list[Chunk], last: bool) -> Generator[Outcome, None, Chunk]:
         submitit, executor = self._executor()
         jobs = executor.map_array(_work, [make_worker] * len(chunks), chunks)
         waiting = dict(zip(jobs, chunks, strict=True))
-        for job in submitit.helpers.as_completed(jobs, poll_frequency=POLL_SECONDS):
-            try:
-                yield from job.result()
-            except Exception as error:  # submitit hands on whatever ended the job: time, memory, a node
-                reason = said(error).strip().splitlines()[-1]
-                yield from (Outcome(index, error=f"job {job.job_id}: {reason}") for index, _ in waiting[job])
+        lost: Chunk = []
+        try:
+            for job in submitit.helpers.as_completed(jobs, poll_frequency=POLL_SECONDS):
+                chunk = waiting.pop(job)
+                try:
+                    yield from job.result()
+                except Exception as error:  # submitit hands on whatever ended the job: time, memory, a node
+                    reason = said(error).strip().splitlines()[-1]
+                    lost += chunk
+                    if last:
+                        yield from (Outcome(index, error=f"job {job.job_id}: {reason}") for index, _ in chunk)
+        finally:
+            for job in waiting:
+                job.cancel()
+        return lost
 
     def _executor(self) -> tuple[Any, Any]:
         try:
@@ -56,7 +70,11 @@ class SlurmExecutor:
         return submitit, executor
 
 
-def _work(make_worker: MakeWorker, chunk: Sequence[tuple[int, Any]]) -> list[Outcome]:
+def _chunks(tasks: Chunk, size: int) -> list[Chunk]:
+    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+
+def _work(make_worker: MakeWorker, chunk: Chunk) -> list[Outcome]:
     worker = OnceMade(make_worker)
     return [attempt(worker, index, task) for index, task in chunk]
 

@@ -76,9 +76,16 @@ def test_a_worker_that_dies_is_replaced(executor, folder):
 
 @pytest.mark.parametrize("executor", ["local", "ray"], indirect=True)
 def test_a_task_that_kills_every_worker_fails_alone(executor, folder):
-    outcomes = {o.index: o for o in executor.run(partial(Squares, folder), ["deadly", 2])}
+    outcomes = {o.index: o for o in executor.run(partial(Squares, folder), ["deadly", 2, "slow", 4, "slow"])}
     assert "its worker died" in outcomes[0].error
-    assert outcomes[1].result == 4
+    assert [outcomes[index].result for index in range(1, 5)] == [4, "slow", 16, "slow"]
+
+
+def test_ray_takes_as_many_workers_as_there_is_room_for(cluster, folder):
+    outcomes = list(open_executor("ray", 8, {}).run(partial(Squares, folder), range(4)))
+    assert sorted(outcome.result for outcome in outcomes) == [0, 1, 4, 9]
+    with pytest.raises(ConfigError, match="no room"):
+        list(open_executor("ray", 1, {"gpus": "1"}).run(partial(Squares, folder), [1]))
 
 
 def test_no_tasks_no_outcomes(executor, folder):
@@ -87,6 +94,8 @@ def test_no_tasks_no_outcomes(executor, folder):
 
 def test_results_are_put_in_order():
     assert list(in_order([Outcome(1, "b"), Outcome(0, "a"), Outcome(2, "c")])) == ["a", "b", "c"]
+    with pytest.raises(ConfigError, match="a bad"):
+        list(in_order([Outcome(0, error="ConfigError: a bad", cause=ConfigError("a bad"))]))
     with pytest.raises(WorkerError, match=r"task 1 .* no weights"):
         list(in_order([Outcome(0, "a"), Outcome(1, error="MissingWeights: no weights")]))
 

@@ -1,12 +1,16 @@
 """GOPs shared out to workers give the file and the frames that one worker gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import rfcodec
+from rfcodec import parallel
 from rfcodec.codec import Watcher
+from rfcodec.codec import open_encoder as parallel_engine
 from rfcodec.config import RuntimeConfig
-from rfcodec.errors import BudgetTooSmall, ConfigError, WorkerError
+from rfcodec.errors import BackboneMismatch, BudgetTooSmall, ConfigError
 
 SETTINGS = {"bpp": 1.0, "gop": 5, "trajectory__steps": 4}
 HERE = RuntimeConfig(jobs=2, executor="serial")  # the same tasks, without the start of processes
@@ -85,8 +89,24 @@ def test_a_chain_cannot_be_shared_out(clip, tmp_path):
 
 
 def test_nothing_is_left_of_what_fails_on_a_worker(clip, tmp_path):
-    with pytest.raises(WorkerError, match=BudgetTooSmall.__name__):
+    with pytest.raises(BudgetTooSmall, match="smallest possible"):
         rfcodec.encode(clip, tmp_path / "clip.rfv", mode="t2v", runtime=HERE, **SETTINGS | {"bpp": 0.02})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_with_another_model_is_refused(clip, tmp_path, monkeypatch):
+    opened = []
+
+    def other(*settings):
+        opened.append(parallel_engine(*settings))
+        if len(opened) > 1:  # the worker's
+            identity = replace(opened[-1].backbone.identity, numeric_profile="another machine")
+            opened[-1].header = replace(opened[-1].header, numeric_profile=identity.numeric_profile)
+        return opened[-1]
+
+    monkeypatch.setattr(parallel, "open_encoder", other)
+    with pytest.raises(BackboneMismatch, match="machines of one kind"):
+        rfcodec.encode(clip, tmp_path / "clip.rfv", mode="t2v", runtime=HERE, **SETTINGS)
     assert not list(tmp_path.iterdir())
 
 
