@@ -7,7 +7,7 @@ what T2V spends at the middle rate, and its references come on top, as the publi
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,7 +63,8 @@ def compare(
     described = read_sweep(None, told | common | {"backbones": [backbone], "modes": [BASE, *(modes or ["i2v", "flf2v"])]})
     workers = Workers(jobs, executor if jobs > 1 else "serial", {}, device, weights=weights)
     matched = points_of(err, described.model_copy(update={"bpp": tuple(rates)}), folder, workers)
-    native = points_of(err, native_sweep(described, matched, rates[len(rates) // 2]), folder, workers)
+    middle = rates[len(rates) // 2]
+    native = [p for sweep in native_sweeps(described, matched, middle) for p in points_of(err, sweep, folder, workers)]
     result = {"matched": [row(p) for p in matched], "native": [row(p) for p in native], "gains": gains(native)}
     write(folder / "compare_modes.json", result)
     show([*tables(matched, native), gain_table(result["gains"])])
@@ -71,24 +72,29 @@ def compare(
     err.print(f"figure and numbers: {folder}/compare_modes.png, .svg, .json", highlight=False)
 
 
-def native_sweep(described: Sweep, matched: Sequence[Point], rate: float) -> Sweep:
-    """A point a mode and clip at the total where its symbols take the bytes that T2V's take at `rate`."""
-    curves = []
-    for mode, clip in sorted({(p["method"]["mode"], p["clip"]) for p in matched}):
-        total = rate * trajectory_total(matched, mode, clip, rate)
-        base = {"backbone": described.backbones[0], "mode": mode, "set": described.set}
-        curves.append(CodecCurve(label=f"{NATIVE} {mode} {clip}", values=(round(total, 6),), **base))
-    return described.model_copy(update={"backbones": (), "curves": tuple(curves)})
+def native_sweeps(described: Sweep, matched: Sequence[Point], rate: float) -> Iterator[Sweep]:
+    """For each clip, a point a mode at the budget where its symbols take the bytes that T2V's take at `rate`."""
+    for clip in sorted({p["clip"] for p in matched}):
+        curves = []
+        for mode in described.modes:
+            total = round(native_budget(matched, mode, clip, rate), 6)
+            label, fixed = f"{NATIVE} {mode}", described.set
+            curves.append(CodecCurve(label=label, backbone=described.backbones[0], mode=mode, set=fixed, values=(total,)))
+        named = tuple(word for word in described.clips if clip in (word, Path(word).stem, Path(word).name)) or (clip,)
+        yield described.model_copy(update={"clips": named, "backbones": (), "curves": tuple(curves)})
 
 
-def trajectory_total(matched: Sequence[Point], mode: str, clip: str, rate: float) -> float:
-    """Budget of a mode, in that of T2V at `rate`, whose symbols are as many bytes; by interpolation over the rates."""
-    budgets, symbols = zip(*((p["knob"]["value"], symbol_bytes(p)) for p in curve(matched, mode, clip)), strict=True)
-    wanted = next(symbol_bytes(p) for p in curve(matched, BASE, clip) if p["knob"]["value"] == rate)
-    share = np.interp(np.log(rate), np.log(budgets), np.log(np.divide(budgets, symbols)))
-    for _ in range(4):  # the share of side information falls with the rate: a few turns settle it
-        share = np.interp(np.log(wanted * np.exp(share)), np.log(budgets), np.log(np.divide(budgets, symbols)))
-    return float(wanted * np.exp(share) / rate)
+def native_budget(matched: Sequence[Point], mode: str, clip: str, rate: float) -> float:
+    """Budget of a mode whose symbols are as many bytes as those of T2V at `rate`; its share of symbols by interpolation."""
+    points = curve(matched, mode, clip)
+    budgets = np.log([p["knob"]["value"] for p in points])
+    shares = [symbol_bytes(p) / p["stream"]["bytes"] for p in points]
+    base = next(p for p in curve(matched, BASE, clip) if p["knob"]["value"] == rate)
+    wanted = rate * symbol_bytes(base) / base["stream"]["bytes"]
+    budget = rate
+    for _ in range(8):  # the share of symbols changes slowly with the budget, so this settles
+        budget = wanted / float(np.interp(np.log(budget), budgets, shares))
+    return budget
 
 
 def symbol_bytes(point: Point) -> int:
@@ -187,12 +193,12 @@ def draw(matched: Sequence[Point], native: Sequence[Point], path: Path) -> None:
     figure, axes = plt.subplots(len(clips), 3, figsize=(13, 3.6 * len(clips)), squeeze=False)
     for line, clip in zip(axes, clips, strict=True):
         modes = [p["method"]["mode"] for p in native if p["clip"] == clip]
-        modes.sort(key=lambda mode: (mode != BASE, mode))
+        modes.sort(key=lambda mode: curve(native, mode, clip)[0]["stream"]["bytes"])
         for number, mode in enumerate(modes):
             draw_rates(line[0], curve(matched, mode, clip), curve(native, mode, clip), f"C{number}")
             draw_series(line[2], curve(native, mode, clip)[0], f"C{number}")
         draw_purposes(line[1], [curve(native, mode, clip)[0] for mode in modes])
-        line[0].set(title=f"{clip}: line matched, star native", xlabel="bits per pixel", ylabel="PSNR, dB", xscale="log")
+        line[0].set(title=f"{clip}: line matched, star native", xlabel="bits per pixel", ylabel="PSNR, dB")
         line[2].set(title="native points; dotted: seams", xlabel="frame", ylabel="PSNR, dB")
         line[0].legend(fontsize=8)
     save(figure, path)
@@ -203,6 +209,10 @@ def draw_rates(axes: Axes, points: Sequence[Point], native: Sequence[Point], col
     rates, values = zip(*((p["rate"]["bpp"], p["metrics"]["psnr"]) for p in points), strict=True)
     axes.plot(rates, values, "o-", color=colour, label=points[0]["method"]["mode"], markersize=4)
     axes.plot(native[0]["rate"]["bpp"], native[0]["metrics"]["psnr"], "*", color=colour, markersize=13)
+    budgets = [p["knob"]["value"] for p in points]
+    axes.set_xscale("log")
+    axes.set_xticks(budgets, [f"{budget:g}" for budget in budgets])
+    axes.minorticks_off()
 
 
 def draw_purposes(axes: Axes, points: Sequence[Point]) -> None:
@@ -213,8 +223,8 @@ def draw_purposes(axes: Axes, points: Sequence[Point]) -> None:
         if sizes.any():
             axes.bar([p["method"]["mode"] for p in points], sizes, bottom=bottom, label=name, color=f"C{number + 4}")
         bottom = bottom + sizes
-    axes.set(title="native points", ylabel="bytes")
-    axes.legend(fontsize=8)
+    axes.set(title="native points", ylabel="bytes", ylim=(0, 1.1 * bottom.max()))
+    axes.legend(fontsize=8, loc="upper left")  # above the bar of T2V, which is the shortest
 
 
 def draw_series(axes: Axes, point: Point, colour: str) -> None:
