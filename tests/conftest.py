@@ -25,7 +25,7 @@ from rfcodec.video import VideoWriter, open_video
 FPS = Fraction(25)
 
 
-os.environ["RAY_worker_niceness"] = "0"  # else its workers wait for all others of a busy machine
+os.environ.update(RAY_worker_niceness="0")  # else its workers wait for all others of a busy machine
 
 
 def pytest_addoption(parser):

@@ -2,9 +2,10 @@
 
     video -- prepare --> y4m -- encode --> .hevc .obu .vvc -- decode --> Video of the true size
 
-An elementary stream holds no bytes of a container. All three run at constant QP without adaptive quantisation, with
-hierarchical B frames and one intra frame for the whole clip (x265 adds one where it finds a cut), in one thread: bytes are
-the same on every run. Where the file is too large at the largest QP, the picture is coded at half, then quarter size.
+An elementary stream holds no bytes of a container. x265 and SVT-AV1 run at constant rate factor, by settings measured to
+need few bits at equal PSNR and LPIPS (docs/evaluation.md, section 2), VVenC at constant QP; all with hierarchical B frames
+and one intra frame for the whole clip (x265 adds one where it finds a cut), in one thread: bytes are the same on every run.
+Where the smallest file is too large, the picture is coded at half, then quarter size.
 """
 
 import time
@@ -29,42 +30,52 @@ SCALES = (1, 2, 4)
 class Anchor:
     """An encoder of ffmpeg as data; `dataclasses.replace(anchor, preset=...)` is another one.
 
-    `best` <= QP <= `worst`; `least` is the smallest side it takes in pixels; `extension` is also ffmpeg's name of the
-    elementary stream; `options` are ffmpeg's, with {preset} and {qp} to fill in.
+    `knob` names what sets the rate, `values` are those it may take, from large files to small; `least` is the smallest
+    side it takes in pixels; `extension` is also ffmpeg's name of the elementary stream; `options` are ffmpeg's, with
+    {preset} and {knob} to fill in.
     """
 
     name: str
     extension: str
-    best: int
-    worst: int
+    knob: str
+    values: Sequence[float]
     least: int
     preset: str
     options: str
 
-    def arguments(self, qp: int) -> list[str]:
+    def arguments(self, knob: float) -> list[str]:
         """Arguments of ffmpeg that choose the encoder and its settings."""
-        return [word.format(preset=self.preset, qp=qp) for word in self.options.split()]
+        return [word.format(preset=self.preset, knob=f"{knob:g}") for word in self.options.split()]
 
 
 # info=0: x265 writes its settings into the stream. wpp=0: entry points and restarts for threads that we do not use.
+# psy-rd costs 4 % of the bits at equal PSNR and gains nothing in LPIPS
 _X265 = (
-    "-c:v libx265 -preset {preset} -x265-params qp={qp}:keyint=-1:info=0:wpp=0:frame-threads=1:pools=none:log-level=error"
+    "-c:v libx265 -preset {preset} -x265-params crf={knob}:psy-rd=0:psy-rdoq=0"
+    ":keyint=-1:info=0:wpp=0:frame-threads=1:pools=none:log-level=error"
 )
-_SVT_AV1 = "-c:v libsvtav1 -preset {preset} -qp {qp} -svtav1-params rc=0:aq-mode=0:keyint=-1:lp=1"
+# crf by parameters: ffmpeg's own option is an integer of at most 63
+# tune=0 saves 9 % of the bits at equal LPIPS and costs 3 % at equal PSNR
+_SVT_AV1 = "-c:v libsvtav1 -preset {preset} -svtav1-params crf={knob}:tune=0:keyint=-1:lp=1"
 # maxparallelframes=0: else VVenC may write an empty file and report success. Delimiters cost six bytes a frame.
 _VVENC = (
-    "-c:v libvvenc -preset {preset} -qp {qp} -threads 1 "
+    "-c:v libvvenc -preset {preset} -qp {knob} -threads 1 "
     "-vvenc-params intraperiod=-1:qpa=0:accessunitdelimiter=0:maxparallelframes=0"
 )
+
+
+def _quarters(first: int, last: int) -> tuple[float, ...]:
+    return tuple(quarter / 4 for quarter in range(4 * first, 4 * last + 1))
+
 
 ANCHORS = {
     anchor.name: anchor
     for anchor in (
-        Anchor("x265", "hevc", best=0, worst=51, least=16, preset="slow", options=_X265),
-        # ffmpeg takes QP 0 for one that is not set
-        Anchor("svt-av1", "obu", best=1, worst=63, least=16, preset="4", options=_SVT_AV1),
+        Anchor("x265", "hevc", "crf", _quarters(0, 51), least=16, preset="slow", options=_X265),
+        # crf 0 is lossless
+        Anchor("svt-av1", "obu", "crf", _quarters(1, 70), least=16, preset="4", options=_SVT_AV1),
         # ffmpeg has a buffer of one byte a pixel for a coded picture with its headers; smaller ones and QPs may need more
-        Anchor("vvc", "vvc", best=10, worst=63, least=32, preset="medium", options=_VVENC),
+        Anchor("vvc", "vvc", "qp", range(10, 64), least=32, preset="medium", options=_VVENC),
     )
 }
 
@@ -72,58 +83,58 @@ ANCHORS = {
 @final
 @dataclass(frozen=True)
 class AnchorStream:
-    """An elementary stream: size in bytes, QP, the divisor of width and height, and the commands that make it.
+    """An elementary stream: size in bytes, knob, the divisor of width and height, and the commands that make it.
 
     encode_seconds is the wall time of this one encode.
     """
 
     path: Path
     size: int
-    qp: int
+    knob: float
     scale: int
     commands: tuple[str, ...]
     encode_seconds: float
 
 
-def encode(anchor: Anchor, source: Path, video: VideoFormat, out: Path, *, qp: int, scale: int = 1) -> AnchorStream:
+def encode(anchor: Anchor, source: Path, video: VideoFormat, out: Path, *, knob: float, scale: int = 1) -> AnchorStream:
     """Encodes a prepared source, decodes the stream and counts its frames; `out` stands only where all went well.
 
-    scale divides width and height by 1, 2 or 4, to the nearest even size. Raises ConfigError, FrameSizeError where the
-    encoder takes no pictures that small, AnchorError and OutputError.
+    knob is one of the anchor's values; scale divides width and height by 1, 2 or 4, to the nearest even size. Raises
+    ConfigError, FrameSizeError where the encoder takes no pictures that small, AnchorError and OutputError.
     """
-    _check(anchor, video, qp, scale)
-    arguments = _arguments(anchor, source, video, qp, scale)
+    _check(anchor, video, knob, scale)
+    arguments = _arguments(anchor, source, video, knob, scale)
     with replacing(out) as part:
         start = time.perf_counter()
         run(ffmpeg(*arguments, part.absolute()))
         seconds = time.perf_counter() - start
         _check_stream(anchor, part, video, scale)
     line = shell_line(ffmpeg(*arguments, out.absolute()))
-    return AnchorStream(out, out.stat().st_size, qp, scale, (line,), seconds)
+    return AnchorStream(out, out.stat().st_size, knob, scale, (line,), seconds)
 
 
 def encode_to_rate(anchor: Anchor, source: Path, video: VideoFormat, out: Path, bpp: float) -> AnchorStream:
-    """The largest stream of at most bpp * pixels / 8 bytes at the largest scale that can go so low.
+    """A stream of at most bpp * pixels / 8 bytes, too large by the next finer knob, at the largest scale that goes so low.
 
-    Bisects QP: one encode at the largest, then about log2(worst - best), on the assumption that a larger QP makes no larger
-    file. Raises BudgetTooSmall, which names the smallest stream there is, and what `encode` raises.
+    Bisects the knob's values: one encode at the last, then about log2 of their number, as if files only shrank along them.
+    Neighbours a quarter apart may be out of order, so that a slightly larger file may fit as well. Raises BudgetTooSmall,
+    which names the smallest stream there is, and what `encode` raises.
     """
     budget, too_large = int(bpp * video.pixels / 8), []
-    knobs = range(anchor.best, anchor.worst + 1)
     with working_folder(out) as folder:
         for scale in _scales(anchor, video):
             trial = partial(_trial, anchor, source, video, folder, scale)
-            stream = largest_within(knobs, trial, budget)
+            stream = largest_within(anchor.values, trial, budget)
             if stream.size <= budget:
                 with replacing(out) as part:
                     stream.path.replace(part)
-                arguments = _arguments(anchor, source, video, stream.qp, scale)
+                arguments = _arguments(anchor, source, video, stream.knob, scale)
                 return replace(stream, path=out, commands=(shell_line(ffmpeg(*arguments, out.absolute())),))
             too_large.append(stream)
     least = min(too_large, key=lambda stream: stream.size)
     raise BudgetTooSmall(
         f"{anchor.name} cannot code this video in {budget} bytes ({bpp:.6g} bits per pixel): it needs {least.size} "
-        f"({8 * least.size / video.pixels:.6g}) at qp {least.qp} and 1/{least.scale} of width and height"
+        f"({8 * least.size / video.pixels:.6g}) at {anchor.knob} {least.knob:g} and 1/{least.scale} of width and height"
     )
 
 
@@ -162,14 +173,14 @@ def largest_within(knobs: Sequence[Knob], encode: Callable[[Knob], Stream], budg
     return best
 
 
-def _trial(anchor: Anchor, source: Path, video: VideoFormat, folder: Path, scale: int, qp: int) -> AnchorStream:
-    return encode(anchor, source, video, folder / f"{scale}-{qp}.{anchor.extension}", qp=qp, scale=scale)
+def _trial(anchor: Anchor, source: Path, video: VideoFormat, folder: Path, scale: int, knob: float) -> AnchorStream:
+    return encode(anchor, source, video, folder / f"{scale}-{knob:g}.{anchor.extension}", knob=knob, scale=scale)
 
 
-def _arguments(anchor: Anchor, source: Path, video: VideoFormat, qp: int, scale: int) -> list[str]:
+def _arguments(anchor: Anchor, source: Path, video: VideoFormat, knob: float, scale: int) -> list[str]:
     width, height = coded_size(video, scale)
     scaler = ["-vf", f"scale={width}:{height}:flags=lanczos+accurate_rnd+bitexact"] if scale > 1 else []
-    return ["-i", str(source.absolute()), *scaler, *anchor.arguments(qp), "-f", anchor.extension]
+    return ["-i", str(source.absolute()), *scaler, *anchor.arguments(knob), "-f", anchor.extension]
 
 
 def _scales(anchor: Anchor, video: VideoFormat) -> list[int]:
@@ -177,9 +188,11 @@ def _scales(anchor: Anchor, video: VideoFormat) -> list[int]:
     return [scale for scale in SCALES if scale == 1 or min(coded_size(video, scale)) >= anchor.least]
 
 
-def _check(anchor: Anchor, video: VideoFormat, qp: int, scale: int) -> None:
-    if not anchor.best <= qp <= anchor.worst:
-        raise ConfigError(f"qp {qp}: {anchor.name} takes {anchor.best} to {anchor.worst}")
+def _check(anchor: Anchor, video: VideoFormat, knob: float, scale: int) -> None:
+    if knob not in anchor.values:
+        first, second, *_, last = anchor.values
+        steps = f"in steps of {second - first:g}"
+        raise ConfigError(f"{anchor.knob} {knob:g}: {anchor.name} takes {first:g} to {last:g} {steps}")
     if scale not in SCALES:
         raise ConfigError(f"scale {scale}: must be one of {', '.join(map(str, SCALES))}")
     width, height = coded_size(video, scale)

@@ -13,7 +13,7 @@ Method = Literal["pchip", "akima"]
 
 FEWEST_POINTS = 2  # that a line takes
 USUAL_POINTS = 4  # of VCEG-M33; fewer are said
-LEAST_OVERLAP = 0.05  # a mean over less says nothing of the curves
+LEAST_OVERLAP = 0.25  # a mean over less says little of the curves
 
 
 @final
@@ -153,7 +153,7 @@ def _delta(
         return Delta(None, reason="no overlap", notes=notes)
     overlap = (high - low) / union
     if overlap < LEAST_OVERLAP:
-        return Delta(None, overlap, (low, high), f"overlap < {100 * LEAST_OVERLAP:.0f} %", notes)
+        return Delta(None, overlap, (low, high), f"overlap {100 * overlap:.0f} %", notes)
     # what the library warns of, a short overlap, is part of the result
     value = float(integral(require_matching_points=False, min_overlap=0))
     return Delta(value, overlap, (low, high), notes=notes)

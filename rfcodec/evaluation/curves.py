@@ -16,6 +16,8 @@ MEAN = "mean of all clips"  # the clip that `mean_points` are of
 SOURCE = "_source"  # ends the name of what a metric says of the source itself
 FOREMOST = ("psnr", "lpips", "ms_ssim", "vmaf")  # metrics that are shown where there is no room for all
 MATCH_LIMIT = 1.5  # ratio of two rates beyond which points are not set beside each other
+FAIR = 1.01  # ratio of two rates up to which they count as equal
+SHOWN = ("num_frames", "width", "height")
 
 
 def known_metrics() -> "dict[str, Said]":
@@ -31,10 +33,15 @@ def metrics_of(points: Iterable[Point]) -> "list[Said]":
     return [said for name, said in known_metrics().items() if name in found]
 
 
+def ranked(metrics: "Iterable[Said]") -> "list[Said]":
+    """Those by which one clip is better than another."""
+    return [said for said in metrics if said.ranks]
+
+
 def foremost(metrics: "Sequence[Said]", count: int) -> "list[Said]":
     """At most that many of them, in their order; others are left out before those of `FOREMOST`."""
-    ranked = sorted(metrics, key=lambda said: FOREMOST.index(said.name) if said.name in FOREMOST else len(FOREMOST))
-    return [said for said in metrics if said in ranked[:count]]
+    ordered = sorted(metrics, key=lambda said: FOREMOST.index(said.name) if said.name in FOREMOST else len(FOREMOST))
+    return [said for said in metrics if said in ordered[:count]]
 
 
 def clips_of(points: Iterable[Point]) -> list[str]:
@@ -54,11 +61,47 @@ def select(points: Iterable[Point], *, clip: str | None = None, curve: str | Non
     return sorted(chosen, key=lambda point: point["rate"]["bpp"])
 
 
+def frames_of(points: Iterable[Point]) -> set[tuple[Any, ...]]:
+    """Number, width and height of the frames that points show: values are compared only where there is one and the same."""
+    return {tuple(point["video"][name] for name in SHOWN) for point in points}
+
+
 def nearest(points: Iterable[Point], bpp: float) -> Point | None:
     """The point whose rate has the least ratio to bpp > 0; None where all are more than `MATCH_LIMIT` off."""
     limit = math.log(MATCH_LIMIT) + 1e-9
     off = {abs(math.log(p["rate"]["bpp"] / bpp)): p for p in points if p["rate"]["bpp"] > 0}
     return off[min(off)] if off and min(off) <= limit else None
+
+
+def at_rate(points: Iterable[Point], bpp: float) -> Point | None:
+    """The point that has this rate, for points of one curve: the nearest where it is measured, else one in between.
+
+    A point counts as of this rate up to a ratio of `FAIR`. Others, with "interpolated" true, have metrics by pchip over log
+    of the rate; None outside the curve's range.
+    """
+    usable = {p["rate"]["bpp"]: p for p in points if p["rate"]["bpp"] > 0}
+    close = nearest(usable.values(), bpp)
+    if close and 1 / FAIR <= close["rate"]["bpp"] / bpp <= FAIR:
+        return close
+    if not usable or not min(usable) < bpp < max(usable):
+        return None
+    names = metrics_of(usable.values())
+    values = {said.name: _between([(r, p["metrics"].get(said.name)) for r, p in usable.items()], bpp) for said in names}
+    per_dim = _between([(r, p["rate"].get("bits_per_dim")) for r, p in usable.items()], bpp)
+    first = next(iter(usable.values()))
+    kept = {name: first[name] for name in ("clip", "curve", "role", "video")}
+    return {**kept, "rate": {"bpp": bpp, "bits_per_dim": per_dim}, "metrics": values, "interpolated": True}
+
+
+def _between(pairs: Iterable[tuple[float, float | None]], rate: float) -> float | None:
+    """Value at that rate, by pchip over log of the rate; None outside the range of the pairs that have one."""
+    known = sorted((r, value) for r, value in pairs if value is not None)
+    if len(known) < 2 or not known[0][0] <= rate <= known[-1][0]:
+        return None
+    from scipy.interpolate import PchipInterpolator
+
+    rates, values = zip(*known, strict=True)
+    return float(PchipInterpolator([math.log(r) for r in rates], values)(math.log(rate)))
 
 
 def rd_curve(points: Iterable[Point], metric: str) -> Curve:
@@ -85,10 +128,11 @@ def _knob(point: Point) -> tuple[str, str]:
 
 
 def _mean_point(group: Sequence[Point]) -> Point:
-    first = group[0]
+    first, by_clip = group[0], sorted(group, key=lambda point: point["clip"])
     return {
         **{name: first.get(name) for name in ("role", "curve", "method", "knob")},
         "clip": MEAN,
+        "video": {name: tuple(point["video"][name] for point in by_clip) for name in SHOWN},
         "rate": _means([point["rate"] for point in group]),
         "metrics": _means([point["metrics"] for point in group]),
     }

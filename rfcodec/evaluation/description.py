@@ -56,12 +56,12 @@ class CodecCurve(_Curve):
 
 @final
 class AnchorCurve(_Curve):
-    """A codec of ffmpeg: the largest stream within each bpp or, with knob "qp", at each QP."""
+    """A codec of ffmpeg: the largest stream within each bpp or, with the encoder's own knob (crf; vvc: qp), at each value."""
 
     kind: Literal["anchor"] = "anchor"
     codec: str
     preset: str | None = Field(default=None, description="the encoder's own; default: that of the anchor")
-    scale: int = Field(default=1, description="divisor of width and height, with knob qp")
+    scale: int = Field(default=1, description="divisor of width and height, with a knob of its own")
 
     @property
     def name(self) -> str:

@@ -33,7 +33,7 @@ class Coded:
     """A clip as one method codes it; `frames` decodes it anew. A bound has no stream.
 
     `seams` are the first frames of all GOPs but the first, `commands` those of an encoder run by command line, `counter`
-    counts what the model does. encode_seconds leaves out that a model was loaded, or a QP was searched; peak_memory in
+    counts what the model does. encode_seconds leaves out that a model was loaded, or a knob was searched; peak_memory in
     bytes is that of encoding.
     """
 
@@ -142,17 +142,17 @@ def _anchor(job: Job, video: Video, folder: Path) -> Coded:
     anchors.prepare(video, source)
     if curve.knob == "bpp":
         done = anchors.encode_to_rate(anchor, source, video.format, out, job.value)
-    elif curve.knob == "qp":
-        done = anchors.encode(anchor, source, video.format, out, qp=int(job.value), scale=curve.scale)
+    elif curve.knob == anchor.knob:
+        done = anchors.encode(anchor, source, video.format, out, knob=job.value, scale=curve.scale)
     else:
-        raise ConfigError(f"{curve.name} has no knob {curve.knob!r}; it has bpp and qp")
+        raise ConfigError(f"{curve.name} has no knob {curve.knob!r}; it has bpp and {anchor.knob}")
     return Coded(
         lambda: _chunks(anchors.decode(done, video.format)),
         out,
         {"stream": done.size},
         commands=done.commands,
         encode_seconds=done.encode_seconds,
-        facts={"qp": done.qp, "scale": done.scale, "preset": anchor.preset},
+        facts={anchor.knob: done.knob, "scale": done.scale, "preset": anchor.preset},
     )
 
 

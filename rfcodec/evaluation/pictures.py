@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from rfcodec.errors import ConfigError, FrameSizeError, OutputError
+from rfcodec.evaluation.programs import replacing
 from rfcodec.types import Frame, Frames
 from rfcodec.video import Video
 from rfcodec.video_writer import check_frames, writing
@@ -238,7 +239,5 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with writing(path):
+    with replacing(path) as part:
         part.write_bytes(data)
-        part.replace(path)

@@ -1,14 +1,14 @@
 """Figures of a sweep from its points alone: rate-distortion curves, bits per latent dimension, quality frame by frame."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from rfcodec.errors import ConfigError, OutputError
+from rfcodec.errors import ConfigError
 from rfcodec.evaluation.curves import SOURCE, Point, clips_of, curves_of, foremost, mean_points, metrics_of, nearest, select
+from rfcodec.evaluation.programs import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -161,15 +161,10 @@ def middle_rate(points: Sequence[Point]) -> list[Point]:
 
 def save(figure: "Figure", path: Path) -> None:
     """The figure as SVG at `path` and as PNG beside it; raises OutputError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for kind, metadata in (("svg", {"Date": None, "Creator": "rfcodec"}), ("png", None)):
-            part = path.with_suffix(f".{kind}.{os.getpid()}.part")
-            with _drawing():
-                figure.savefig(part, format=kind, metadata=metadata, dpi=150)
-            part.replace(path.with_suffix(f".{kind}"))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    for kind, metadata in (("svg", {"Date": None, "Creator": "rfcodec"}), ("png", None)):
+        with replacing(path.with_suffix(f".{kind}")) as part, _drawing():
+            part.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(part, format=kind, metadata=metadata, dpi=150)
 
 
 @contextmanager
@@ -196,7 +191,8 @@ def _panels(title: str, metrics: "Sequence[Said]", columns: int = _COLUMNS) -> "
         axes.remove()
     for said, axes in zip(metrics, panels, strict=True):
         unit = f" ({said.unit})" if said.unit else ""
-        axes.set_title(f"{said.label}{unit}, {said.better} is better", fontsize=9, loc="left")
+        better = f", {said.better} is better" if said.ranks else ""
+        axes.set_title(f"{said.label}{unit}{better}", fontsize=9, loc="left")
     return figure, panels
 
 

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import mimetypes
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 from urllib.parse import quote
 
-from rfcodec.errors import ConfigError, InputError, OutputError
+from rfcodec.errors import ConfigError, InputError
 from rfcodec.evaluation import plots, summary
-from rfcodec.evaluation.bd import Curve, bd_quality
+from rfcodec.evaluation.bd import LEAST_OVERLAP, bd_quality
 from rfcodec.evaluation.curves import (
     MEAN,
     Point,
@@ -23,8 +22,11 @@ from rfcodec.evaluation.curves import (
     curves_of,
     mean_points,
     metrics_of,
+    ranked,
     select,
 )
+from rfcodec.evaluation.programs import replacing
+from rfcodec.evaluation.store import Store, read_json
 from rfcodec.evaluation.tables import amount, number, significant, table
 
 if TYPE_CHECKING:
@@ -40,8 +42,15 @@ KINDS = {"strip": "Frames", "slice": "Middle row over time", "player": "Players"
 
 
 def load_points(folder: str | Path) -> list[Point]:
-    """Points of a sweep in order of clip, curve and rate; raises InputError where a file is no point of this schema."""
-    points = [_read(path) for path in sorted((Path(folder) / "points").glob("*.json"))]
+    """Points of the sweep that the folder was last used for, in order of clip, curve and rate.
+
+    Raises InputError where one is of another schema, ConfigError where a file cannot be read.
+    """
+    points = _of_sweep(Path(folder), Store(Path(folder)).points())
+    for point in points:
+        if point.get("schema") != SCHEMA:
+            found = f"{folder}: point {point['key']}: schema {point.get('schema')} is not {SCHEMA}"
+            raise InputError(f"{found}; make the point again, or read it with its own version")
     return [p for clip in clips_of(points) for curve in curves_of(points) for p in select(points, clip=clip, curve=curve)]
 
 
@@ -49,20 +58,16 @@ def build_report(folder: str | Path) -> Path:
     """Writes `report.html` and `figures/` into a sweep's folder and returns the page.
 
     The page needs no network and no script; figures and pictures are inside up to about 50 MB, further ones are links to
-    files in the folder. Raises InputError where the folder holds no points, ConfigError where a package is missing and
-    OutputError where nothing can be written.
+    files in the folder. Points and failures of sweeps that used the folder before do not appear. Raises InputError where
+    the folder holds no points, ConfigError where a package is missing and OutputError where nothing can be written.
     """
     folder = Path(folder)
     points = load_points(folder)
     if not points:
         raise InputError(f"{folder}: holds no points (points/*.json); name the folder of a sweep that has finished a job")
     page = _environment().get_template("report.html.j2").render(_context(folder, points))
-    part = folder / f"{PAGE}.{os.getpid()}.part"
-    try:
+    with replacing(folder / PAGE) as part:
         part.write_text(page, encoding="utf-8")
-        part.replace(folder / PAGE)
-    except OSError as error:
-        raise OutputError(f"{folder / PAGE}: cannot be written: {error.strerror}") from error
     return folder / PAGE
 
 
@@ -87,14 +92,9 @@ class _Clip:
         """Ceilings and floors."""
         return [point for point in self.points if point["role"] in ("ceiling", "floor")]
 
-    @cached_property
-    def hevc(self) -> Curve | None:
-        """What `compression` is measured against."""
-        return summary.hevc_curve(self.points)
-
     def compression(self, point: Point) -> dict[str, float | None]:
         """See `summary.compression`."""
-        return summary.compression(point, self.hevc)
+        return summary.compression(point, self.points)
 
     def picture_paths(self) -> list[str]:
         """The source's and those of points at equal rates, strips before slices before players."""
@@ -114,11 +114,12 @@ def _context(folder: Path, points: Sequence[Point]) -> dict[str, Any]:
     whole = mean_points(points)
     return {
         "title": sweep.get("name") or sweep.get("title") or folder.resolve().name,
-        "settings": _flat(sweep),
+        "settings": _flat({name: value for name, value in sweep.items() if name != "keys"}),
         "points": points,
         "clips": clips,
         "whole": _Clip(MEAN, "mean", {}, whole, {}),
         "metrics": metrics_of(points),
+        "ranked": ranked(metrics_of(points)),
         "codecs": curves_of(points, "codec"),
         "anchors": curves_of(points, "anchor"),
         "savings": [
@@ -126,7 +127,7 @@ def _context(folder: Path, points: Sequence[Point]) -> dict[str, Any]:
             ("Quality for equal bits: BD-PSNR and its like", False, summary.comparisons(points, bd_quality)),
         ],
         "notes": summary.notes(points),
-        "failures": [_optional(path) for path in sorted((folder / "failures").glob("*.json"))],
+        "failures": _of_sweep(folder, Store(folder).failures()),
         "blanks": summary.blanks(points),
         "unaveraged": [curve for curve in curves_of(points) if curve not in curves_of(whole)],
         "drawings": drawings,
@@ -137,6 +138,7 @@ def _context(folder: Path, points: Sequence[Point]) -> dict[str, Any]:
         "costs": summary.costs(points),
         "circumstances": summary.circumstances(points),
         "MEAN": MEAN,
+        "LEAST_OVERLAP": LEAST_OVERLAP,
         "KINDS": KINDS,
     }
 
@@ -190,23 +192,14 @@ def _words(value: Any) -> str:
     return json.dumps(value) if isinstance(value, Mapping) else str(value)
 
 
-def _read(path: Path) -> Point:
-    point = _load(path)
-    if not isinstance(point, dict) or point.get("schema") != SCHEMA:
-        found = point.get("schema") if isinstance(point, dict) else type(point).__name__
-        raise InputError(f"{path}: schema {found} is not {SCHEMA}; make the point again, or read it with its own version")
-    return point
-
-
 def _optional(path: Path) -> dict[str, Any]:
-    return _load(path) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); delete it and run its job again") from error
+def _of_sweep(folder: Path, made: list[Point]) -> list[Point]:
+    """Points or failures of those jobs that the sweep's file names; all, where it names none."""
+    keys = _optional(folder / "sweep.json").get("keys")
+    return made if keys is None else [one for one in made if one["key"] in keys]
 
 
 def _environment() -> "Environment":

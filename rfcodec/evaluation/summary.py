@@ -7,10 +7,21 @@ from itertools import combinations, product
 from typing import Any, final
 
 from rfcodec.evaluation.bd import Curve, Delta, bd_rate, rate_at
-from rfcodec.evaluation.curves import Point, clips_of, curves_of, known_metrics, metrics_of, nearest, rd_curve, select
+from rfcodec.evaluation.curves import (
+    Point,
+    at_rate,
+    clips_of,
+    curves_of,
+    frames_of,
+    known_metrics,
+    metrics_of,
+    nearest,
+    ranked,
+    rd_curve,
+    select,
+)
 
 RAW_420, RAW_RGB = 12, 24  # bits per pixel of 8-bit video as it is delivered, and of 8-bit RGB
-FAIR = 1.1  # ratio of two rates up to which they count as equal
 HEVC, HEVC_METRIC = "x265", "lpips"
 
 
@@ -58,35 +69,51 @@ class Comparison:
 @final
 @dataclass(frozen=True)
 class Rung:
-    """A rate, and for each curve the point of a clip next to it, None where none is near."""
+    """A rate, and for each curve the point of a clip next to it, None where none is near.
+
+    `equal` has those that compete: curves of the same frames, at this very rate, in between their points where need be
+    (`curves.at_rate`). `others` are the curves of other frames.
+    """
 
     bpp: float
     matches: dict[str, Point | None]
+    equal: dict[str, Point]
+    others: frozenset[str]
 
     def off(self, point: Point) -> float:
         """How far the point's rate lies above this one, as a share of it."""
         return point["rate"]["bpp"] / self.bpp - 1
 
     def best(self, metric: str) -> float | None:
-        """The best value among points of equal rate; None where there are not two to compare."""
-        fair = [p for p in self.matches.values() if p and 1 / FAIR <= 1 + self.off(p) <= FAIR]
-        values = [p["metrics"][metric] for p in fair if p["metrics"].get(metric) is not None]
-        choose = max if known_metrics()[metric].better == "higher" else min
-        return choose(values) if len(values) > 1 else None
+        """The best value at this rate; None where there are not two to compare, or the metric does not rank."""
+        said = known_metrics()[metric]
+        values = [p["metrics"][metric] for p in self.equal.values() if p["metrics"].get(metric) is not None]
+        choose = max if said.better == "higher" else min
+        return choose(values) if said.ranks and len(values) > 1 else None
 
 
 def comparisons(points: Sequence[Point], delta: Callable[[Curve, Curve], Delta] = bd_rate) -> list[Comparison]:
-    """Every codec curve against every anchor, then codec curves against each other."""
+    """Every codec curve against every anchor, then codec curves against each other, by the metrics that rank.
+
+    Curves of other frames, in number or size, are not compared.
+    """
     codecs = curves_of(points, "codec")
     pairs = [(test, anchor, "anchor") for test, anchor in product(codecs, curves_of(points, "anchor"))]
     pairs += [(test, anchor, "codec") for anchor, test in combinations(codecs, 2)]
     curves = _rd_curves(points)
 
-    def cell(test: str, anchor: str, metric: str) -> Cell:
-        both = {clip: (curves.get((clip, anchor, metric)), curves.get((clip, test, metric))) for clip in clips_of(points)}
-        return Cell({clip: delta(one, other) for clip, (one, other) in both.items() if one and other})
+    frames = {(clip, name): frames_of(select(points, clip=clip, curve=name)) for clip, name, _ in curves}
 
-    metrics = [said.name for said in metrics_of(points)]
+    def compare(clip: str, one: str, other: str, metric: str) -> Delta:
+        if len(frames[clip, one] | frames[clip, other]) > 1:
+            return Delta(None, reason="other frames")
+        return delta(curves[clip, one, metric], curves[clip, other, metric])
+
+    def cell(test: str, anchor: str, metric: str) -> Cell:
+        clips = [clip for clip in clips_of(points) if (clip, anchor) in frames and (clip, test) in frames]
+        return Cell({clip: compare(clip, anchor, test, metric) for clip in clips})
+
+    metrics = [said.name for said in ranked(metrics_of(points))]
     return [Comparison(t, a, role, {m: cell(t, a, m) for m in metrics}) for t, a, role in pairs]
 
 
@@ -100,12 +127,12 @@ def notes(points: Sequence[Point]) -> list[str]:
 
 
 def _rd_curves(points: Sequence[Point]) -> dict[tuple[str, str, str], Curve]:
-    """Curves by clip, name and metric."""
+    """Curves by clip, name and metric that ranks."""
     groups: dict[tuple[str, str], list[Point]] = {}
     for point in points:
         if point["role"] in ("codec", "anchor"):
             groups.setdefault((point["clip"], point["curve"]), []).append(point)
-    metrics = [said.name for said in metrics_of(points)]
+    metrics = [said.name for said in ranked(metrics_of(points))]
     return {(*which, metric): rd_curve(group, metric) for which, group in groups.items() for metric in metrics}
 
 
@@ -115,23 +142,31 @@ def rungs(points: Sequence[Point]) -> list[Rung]:
     ladders = [curves[name] for name in curves_of(points, "codec")] or list(curves.values())
     ladder = max(ladders, key=len, default=[])
     rates = [point["rate"]["bpp"] for point in ladder if point["rate"]["bpp"] > 0]
-    return [Rung(bpp, {name: nearest(curve, bpp) for name, curve in curves.items()}) for bpp in rates]
+    others = frozenset(name for name, curve in curves.items() if len(frames_of(curve) | frames_of(ladder)) > 1)
+    return [_rung(bpp, curves, others) for bpp in rates]
 
 
-def hevc_curve(points: Sequence[Point]) -> Curve | None:
-    """LPIPS of x265 over bits per pixel, for points of one clip; None where it was not measured."""
-    chosen = [p for p in points if p["role"] == "anchor" and (p.get("method") or {}).get("codec") == HEVC]
+def _rung(bpp: float, curves: dict[str, list[Point]], others: frozenset[str]) -> Rung:
+    equal = {name: at_rate(curve, bpp) for name, curve in curves.items() if name not in others}
+    matches = {name: nearest(curve, bpp) for name, curve in curves.items()}
+    return Rung(bpp, matches, {name: point for name, point in equal.items() if point}, others)
+
+
+def hevc_curve(points: Sequence[Point], like: Point) -> Curve | None:
+    """LPIPS of x265 over bits per pixel on the frames of `like`, for points of one clip; None where it was not measured."""
+    anchors = [p for p in points if p["role"] == "anchor" and (p.get("method") or {}).get("codec") == HEVC]
+    chosen = [p for p in anchors if frames_of([p]) == frames_of([like])]
     first = select(chosen, curve=chosen[0]["curve"]) if chosen else []
     curve = rd_curve(first, HEVC_METRIC) if HEVC_METRIC in known_metrics() else None
     return curve if curve and curve.rate else None
 
 
-def compression(point: Point, hevc: Curve | None) -> dict[str, float | None]:
+def compression(point: Point, points: Sequence[Point]) -> dict[str, float | None]:
     """Percent of raw 8-bit 4:2:0 and RGB, and bytes divided by those that x265 takes for equal LPIPS.
 
-    The latter by interpolation, None outside the range of x265's points.
+    The latter by interpolation among `points` of the same clip, None outside the range of x265's points.
     """
-    bpp = point["rate"]["bpp"]
+    bpp, hevc = point["rate"]["bpp"], hevc_curve(points, point)
     equal = rate_at(hevc, point["metrics"].get(HEVC_METRIC)) if hevc else None
     return {"raw_420": 100 * bpp / RAW_420, "raw_rgb": 100 * bpp / RAW_RGB, "hevc": bpp / equal if equal else None}
 

@@ -107,8 +107,8 @@ def test_coded_sizes_are_even(scale, size):
 def test_a_fine_quantiser_gives_the_clip_back(anchor, source, soft, tmp_path):
     path, video = source
     out = tmp_path / f"clip.{anchor.extension}"
-    stream = encode(anchor, path, video, out, qp=12)
-    assert (stream.path, stream.size, stream.qp, stream.scale) == (out, out.stat().st_size, 12, 1)
+    stream = encode(anchor, path, video, out, knob=12)
+    assert (stream.path, stream.size, stream.knob, stream.scale) == (out, out.stat().st_size, 12, 1)
     assert psnr(soft, frames_of(stream, video)) > 40
     assert stream.encode_seconds > 0
     assert nothing_but(tmp_path, "source folder", out.name)
@@ -118,7 +118,7 @@ def test_a_fine_quantiser_gives_the_clip_back(anchor, source, soft, tmp_path):
 def test_odd_sizes_are_cut_out_again(anchor, soft, tmp_path):
     video = ArrayVideo(soft[:3, :61, :99])
     prepare(video, tmp_path / "odd.y4m")
-    stream = encode(anchor, tmp_path / "odd.y4m", video.format, tmp_path / "odd", qp=12)
+    stream = encode(anchor, tmp_path / "odd.y4m", video.format, tmp_path / "odd", knob=12)
     assert planes.count_frames(stream.path) == (3, (100, 62))
     decoded = frames_of(stream, video.format)
     assert decoded.shape == (3, 61, 99, 3)
@@ -129,7 +129,7 @@ def test_odd_sizes_are_cut_out_again(anchor, soft, tmp_path):
 @pytest.mark.parametrize("scale", [2, 4])
 def test_smaller_pictures_come_back_at_the_true_size(anchor, scale, source, soft, tmp_path):
     path, video = source
-    stream = encode(anchor, path, video, tmp_path / "small", qp=12, scale=scale)
+    stream = encode(anchor, path, video, tmp_path / "small", knob=12, scale=scale)
     assert planes.count_frames(stream.path) == (9, (160 // scale, 128 // scale))
     decoded = frames_of(stream, video)
     assert psnr(soft, decoded) > 30
@@ -143,7 +143,7 @@ def test_the_matrix_is_that_of_the_planes_at_every_scale(tmp_path):
     video = ArrayVideo(frames)
     prepare(video, tmp_path / "hd.y4m")
     for scale in (1, 2):
-        stream = encode(FAST["x265"], tmp_path / "hd.y4m", video.format, tmp_path / "hd.hevc", qp=8, scale=scale)
+        stream = encode(FAST["x265"], tmp_path / "hd.y4m", video.format, tmp_path / "hd.hevc", knob=0, scale=scale)
         middle = frames_of(stream, video.format)[:, :, 8::16].astype(int)
         assert np.abs(middle - colours).max() <= 3
     with open_video(tmp_path / "hd.hevc", size=(64, 720)) as wrong:
@@ -153,7 +153,7 @@ def test_the_matrix_is_that_of_the_planes_at_every_scale(tmp_path):
 @every_anchor
 def test_bytes_repeat(anchor, source, tmp_path):
     path, video = source
-    made = {encode(anchor, path, video, tmp_path / "again", qp=40).path.read_bytes() for _ in range(3)}
+    made = {encode(anchor, path, video, tmp_path / "again", knob=40).path.read_bytes() for _ in range(3)}
     assert len(made) == 1
 
 
@@ -161,7 +161,7 @@ def test_bytes_repeat(anchor, source, tmp_path):
 @pytest.mark.parametrize("scale", [1, 2])
 def test_the_command_makes_the_same_file_by_hand(name, scale, source, tmp_path):
     path, video = source
-    stream = encode(ANCHORS[name], path, video, tmp_path / "it's a clip", qp=40, scale=scale)
+    stream = encode(ANCHORS[name], path, video, tmp_path / "it's a clip", knob=40, scale=scale)
     data = stream.path.read_bytes()
     stream.path.unlink()
     (command,) = stream.commands
@@ -173,7 +173,7 @@ def test_the_command_makes_the_same_file_by_hand(name, scale, source, tmp_path):
 def test_one_intra_frame_and_no_bytes_for_nothing(anchor, make_clip, tmp_path):
     video = ArrayVideo(make_clip(70, 32, 32))
     prepare(video, tmp_path / "long.y4m")
-    stream = encode(anchor, tmp_path / "long.y4m", video.format, tmp_path / "long", qp=45)
+    stream = encode(anchor, tmp_path / "long.y4m", video.format, tmp_path / "long", knob=45)
     with av.open(stream.path) as container:
         assert sum(packet.is_keyframe for packet in container.demux(video=0)) == 1
     data = stream.path.read_bytes()
@@ -210,7 +210,8 @@ def test_a_rate_is_met_from_below(anchor, source, tmp_path):
     assert stream.scale == 1
     assert stream.size == (tmp_path / "rated").stat().st_size <= bpp * video.pixels / 8
     assert shows(stream.commands, tmp_path / "rated")
-    finer = encode(anchor, path, video, tmp_path / "finer", qp=stream.qp - 1)
+    next_finer = anchor.values[anchor.values.index(stream.knob) - 1]
+    finer = encode(anchor, path, video, tmp_path / "finer", knob=next_finer)
     assert finer.size > bpp * video.pixels / 8
     assert nothing_but(tmp_path, "source folder", "rated", "finer")
 
@@ -222,13 +223,13 @@ def shows(commands, path):
 def test_the_picture_shrinks_only_where_it_must(source, tmp_path):
     path, video = source
     x265 = FAST["x265"]
-    floors = [encode(x265, path, video, tmp_path / "floor", qp=51, scale=scale).size for scale in (1, 2, 4)]
+    floors = [encode(x265, path, video, tmp_path / "floor", knob=51, scale=scale).size for scale in (1, 2, 4)]
     assert floors == sorted(floors, reverse=True)
     for budget, scale in ((floors[0], 1), (floors[0] - 1, 2), (floors[1] - 1, 4)):
         stream = encode_to_rate(x265, path, video, tmp_path / "rated", (budget + 0.5) * 8 / video.pixels)
         assert stream.scale == scale
         assert stream.size <= budget
-    with pytest.raises(BudgetTooSmall, match=rf"needs {floors[2]} .* at qp 51 and 1/4"):
+    with pytest.raises(BudgetTooSmall, match=rf"needs {floors[2]} .* at crf 51 and 1/4"):
         encode_to_rate(x265, path, video, tmp_path / "none", (floors[2] - 0.5) * 8 / video.pixels)
     assert nothing_but(tmp_path, "source folder", "floor", "rated")
 
@@ -239,7 +240,7 @@ def test_no_scale_is_tried_that_the_encoder_refuses(make_clip, tmp_path):
     with pytest.raises(BudgetTooSmall, match="1/2 of width"):
         encode_to_rate(FAST["x265"], tmp_path / "tiny.y4m", video.format, tmp_path / "out", 1e-6)
     with pytest.raises(FrameSizeError, match="32 pixels or more each way, not 22x18, which is 44x36 at scale 2"):
-        encode(FAST["vvc"], tmp_path / "tiny.y4m", video.format, tmp_path / "out", qp=40, scale=2)
+        encode(FAST["vvc"], tmp_path / "tiny.y4m", video.format, tmp_path / "out", knob=40, scale=2)
 
 
 @pytest.mark.parametrize(
@@ -251,16 +252,17 @@ def test_no_scale_is_tried_that_the_encoder_refuses(make_clip, tmp_path):
 def test_sizes_that_encoders_take(anchor, size, worst, make_clip, tmp_path):
     video = ArrayVideo(make_clip(2, *size))
     prepare(video, tmp_path / "s.y4m")
-    stream = encode(anchor, tmp_path / "s.y4m", video.format, tmp_path / "s", qp=anchor.worst if worst else 30)
+    stream = encode(anchor, tmp_path / "s.y4m", video.format, tmp_path / "s", knob=anchor.values[-1] if worst else 30)
     assert frames_of(stream, video.format).shape == (2, size[1], size[0], 3)
 
 
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"qp": 52}, "qp 52: x265 takes 0 to 51"),
-        ({"qp": -1}, "qp -1"),
-        ({"qp": 30, "scale": 3}, "scale 3: must be one of 1, 2, 4"),
+        ({"knob": 51.25}, "crf 51.25: x265 takes 0 to 51 in steps of 0.25"),
+        ({"knob": 30.1}, "crf 30.1: x265"),
+        ({"knob": -1}, "crf -1"),
+        ({"knob": 30, "scale": 3}, "scale 3: must be one of 1, 2, 4"),
     ],
 )
 def test_knobs_out_of_range(knobs, message, source, tmp_path):
@@ -271,7 +273,7 @@ def test_knobs_out_of_range(knobs, message, source, tmp_path):
 def test_what_ffmpeg_says_is_passed_on(source, tmp_path):
     (tmp_path / "out").write_text("before")
     with pytest.raises(AnchorError) as raised:
-        encode(replace(ANCHORS["x265"], preset="no such preset"), *source, tmp_path / "out", qp=30)
+        encode(replace(ANCHORS["x265"], preset="no such preset"), *source, tmp_path / "out", knob=30)
     message = str(raised.value)
     assert "ended with status" in message
     assert "-preset 'no such preset'" in message.splitlines()[0]
@@ -283,7 +285,7 @@ def test_what_ffmpeg_says_is_passed_on(source, tmp_path):
 def test_a_source_of_another_video(source, tmp_path):
     path, video = source
     with pytest.raises(AnchorError, match="holds 9 frames of 160x128, not 8 of 160x128"):
-        encode(FAST["x265"], path, replace(video, num_frames=8), tmp_path / "out", qp=40)
+        encode(FAST["x265"], path, replace(video, num_frames=8), tmp_path / "out", knob=40)
     assert nothing_but(tmp_path, "source folder")
 
 
@@ -299,7 +301,7 @@ def pretend(folder, script, monkeypatch):
 def test_success_without_a_stream_is_no_success(source, tmp_path, monkeypatch):
     pretend(source[0].parent, ': > "$out"', monkeypatch)
     with pytest.raises(AnchorError, match=r"vvc reported success, but its stream cannot be decoded"):
-        encode(FAST["vvc"], *source, tmp_path / "out", qp=40)
+        encode(FAST["vvc"], *source, tmp_path / "out", knob=40)
     assert nothing_but(tmp_path, "source folder")
 
 
@@ -307,13 +309,13 @@ def test_success_without_a_stream_is_no_success(source, tmp_path, monkeypatch):
 def test_success_without_a_file_is_no_success(source, tmp_path, monkeypatch):
     pretend(source[0].parent, ":", monkeypatch)
     with pytest.raises(AnchorError, match="reported success"):
-        encode(FAST["vvc"], *source, tmp_path / "out", qp=40)
+        encode(FAST["vvc"], *source, tmp_path / "out", knob=40)
 
 
 def test_no_ffmpeg(source, tmp_path, monkeypatch):
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "absent"))
     with pytest.raises(AnchorError, match=r"cannot be started: No such file or directory: .*absent -nostdin"):
-        encode(FAST["x265"], *source, tmp_path / "out", qp=40)
+        encode(FAST["x265"], *source, tmp_path / "out", knob=40)
 
 
 def test_the_version_is_that_of_the_program():
@@ -322,7 +324,7 @@ def test_the_version_is_that_of_the_program():
 
 
 def test_spans_of_the_decoded_video(source, tmp_path):
-    stream = encode(FAST["x265"], *source, tmp_path / "out", qp=20)
+    stream = encode(FAST["x265"], *source, tmp_path / "out", knob=20)
     everything = frames_of(stream, source[1])
     with decode(stream, source[1]) as decoded:
         for start, stop in ((0, 2), (2, 3), (5, 9), (1, 4), (8, 9)):
@@ -333,7 +335,7 @@ def test_spans_of_the_decoded_video(source, tmp_path):
 
 
 def test_a_stream_that_ends_too_early(source, tmp_path):
-    stream = encode(FAST["x265"], *source, tmp_path / "out", qp=20)
+    stream = encode(FAST["x265"], *source, tmp_path / "out", knob=20)
     with (
         decode(stream, replace(source[1], num_frames=10)) as decoded,
         pytest.raises(VideoReadError, match="before frame 9 of 10"),

@@ -59,6 +59,7 @@ def test_overlap_is_the_common_share_of_the_union():
     assert delta.overlap == pytest.approx(15 / 45)
     assert delta.common == pytest.approx((15, 30))
     assert bd_quality(line(10, 0), line(10, 15, (10, 100, 1000, 10000))).overlap == pytest.approx(2 / 4)
+    assert bd_rate(line(10, 0), line(10, 17)).value is not None
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,8 @@ def test_overlap_is_the_common_share_of_the_union():
     [
         (line(10, 0), line(10, 31), "no overlap"),
         (line(10, 0), line(10, 30), "no overlap"),
-        (line(10, 0), line(10, 29), "overlap < 5 %"),
+        (line(10, 0), line(10, 29), "overlap 2 %"),
+        (line(10, 0), line(10, 19), "overlap 22 %"),
         (line(10, 0), line(10, 0, (5,)), "too few points"),
         (line(10, 0, ()), line(10, 0), "too few points"),
     ],

@@ -31,7 +31,7 @@ set = { gop = 9 }
 [[curves]]
 kind = "anchor"
 codec = "svt-av1"
-knob = "qp"
+knob = "crf"
 scale = 2
 values = [40, 50]
 """
@@ -114,7 +114,7 @@ def test_what_is_wrong_is_named(options, said):
         ({}, "no curve"),
         ({"backbones": ["gaussian"]}, "no values of bpp"),
         ({"backbones": ["gaussian", "gaussian"], "bpp": [0.1]}, "two curves are called 'gaussian t2v'"),
-        ({"curves": [{"kind": "anchor", "codec": "x265", "knob": "qp"}], "bpp": [0.1]}, "no values of qp"),
+        ({"curves": [{"kind": "anchor", "codec": "x265", "knob": "crf"}], "bpp": [0.1]}, "no values of crf"),
     ],
 )
 def test_curves_that_cannot_be(options, said):

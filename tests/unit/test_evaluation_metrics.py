@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from metric_clips import blurred, clip_format, measure, moving, noisy
 
-from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError
+from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, OutputError
 from rfcodec.evaluation import metrics
-from rfcodec.evaluation.metrics import DEFAULT_METRICS, METRICS, Measurer
-from rfcodec.evaluation.metrics.fidelity import psnr_yuv_series
+from rfcodec.evaluation.metrics import DEFAULT_METRICS, METRICS, Measurer, planes
 from rfcodec.evaluation.metrics.metric import PerFrame
 from rfcodec.evaluation.metrics.planes import PlaneFiles, plane_sizes, ycbcr
 from rfcodec.metrics import ms_ssim, psnr
@@ -144,12 +143,59 @@ def test_what_is_no_number_is_blank(monkeypatch):
     assert found.blank == {"psnr": "psnr came out as inf"}
 
 
+class Fails:
+    """A metric that fails where it is told to."""
+
+    def __init__(self, where, error):
+        self.where, self.error = where, error
+
+    def __getattr__(self, name):
+        def act(*_):
+            if name == self.where:
+                raise self.error
+            return {"psnr": 1.0} if name == "values" else {"psnr": [1.0, 1.0]}
+
+        return act
+
+
+@pytest.mark.parametrize("where", ["add", "values", "series"])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("CUDA out of memory"), "RuntimeError: CUDA out of memory"),
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),
+        (OutputError("frames cannot be written"), "frames cannot be written"),
+    ],
+)
+def test_a_metric_that_fails_is_blank_and_the_others_are_measured(monkeypatch, where, error, reason):
+    monkeypatch.setitem(metrics._MAKERS, "psnr", lambda _: Fails(where, error))
+    clip = moving(2)
+    found = measure(["psnr", "psnr_yuv"], clip, clip, chunk=1)
+    assert (found.values, found.series) == ({"psnr_yuv": 100}, {"psnr_yuv": [100, 100]})
+    assert found.blank == {"psnr": reason}
+
+
+def test_what_ends_the_program_is_not_held_up(monkeypatch):
+    monkeypatch.setitem(metrics._MAKERS, "psnr", lambda _: Fails("add", KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        measure("psnr", moving(2), moving(2))
+
+
+def test_frames_are_converted_once_for_all_metrics(monkeypatch):
+    converted = []
+    monkeypatch.setattr(planes, "ycbcr", lambda frames: converted.append(len(frames)) or ycbcr(frames))
+    clip = moving(5)
+    found = measure(["psnr_yuv", "xpsnr"], clip, noisy(clip), chunk=3)
+    assert set(found.values) == {"psnr_yuv", "xpsnr"}
+    assert converted == [3, 3, 2, 2]
+
+
 def test_metrics_of_ffmpeg_share_their_files(tmp_path):
     clip = moving(6)
-    planes = PlaneFiles(tmp_path, clip_format(clip))
+    files = PlaneFiles(tmp_path, clip_format(clip))
     for start in (0, 0, 3, 3):
-        planes.extend(start, clip[start : start + 3], noisy(clip)[start : start + 3])
-    assert planes.num_frames == 6
+        files.extend(start, clip[start : start + 3], noisy(clip)[start : start + 3])
+    assert files.num_frames == 6
     assert np.array_equal(np.fromfile(tmp_path / "reference.yuv", np.uint8), ycbcr(clip).ravel())
     assert np.array_equal(np.fromfile(tmp_path / "test.yuv", np.uint8), ycbcr(noisy(clip)).ravel())
 
@@ -170,7 +216,7 @@ def test_psnr_yuv_of_gray_is_that_of_luma_six_times():
     a, b = (np.full((1, 4, 4, 3), level, np.uint8) for level in (100, 110))
     luma = [16 + 219 / 255 * level for level in (100, 110)]
     change = round(luma[1]) - round(luma[0])
-    assert psnr_yuv_series(a, b) == pytest.approx([(6 * 20 * np.log10(255 / change) + 100 + 100) / 8])
+    assert measure("psnr_yuv", a, b).series["psnr_yuv"] == pytest.approx([(6 * 20 * np.log10(255 / change) + 100 + 100) / 8])
 
 
 def test_psnr_yuv_of_colour_is_an_eighth_for_each_plane():
@@ -178,7 +224,7 @@ def test_psnr_yuv_of_colour_is_an_eighth_for_each_plane():
     a[:], b[:] = (0, 0, 0), (0, 0, 9)  # 1 of luma, 4 of Cb, -1 of Cr by BT.601
     assert ycbcr(b)[0, [0, 16, 20]].tolist() == [17, 132, 127]
     decibels = [20 * np.log10(255 / change) for change in (1, 4, 1)]
-    assert psnr_yuv_series(a, b) == pytest.approx([np.dot([6, 1, 1], decibels) / 8])
+    assert measure("psnr_yuv", a, b).series["psnr_yuv"] == pytest.approx([np.dot([6, 1, 1], decibels) / 8])
 
 
 def test_the_folder_of_weights_may_be_missing(no_hub):

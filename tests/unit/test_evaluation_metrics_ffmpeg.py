@@ -1,5 +1,4 @@
 import sys
-from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -64,18 +63,24 @@ def test_without_ffmpeg_both_are_blank(monkeypatch):
     clip = moving(3)
     found = measure(["psnr", "vmaf", "xpsnr"], clip, clip)
     assert found.values == {"psnr": 100}
-    assert "pip install 'imageio-ffmpeg" in found.blank["vmaf"]
+    assert found.blank["vmaf"] == found.blank["xpsnr"] == "there is no ffmpeg: No ffmpeg exe could be found."
 
 
 def test_an_ffmpeg_that_fails_leaves_blanks(monkeypatch):
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: sys.executable)
     clip = moving(3)
-    found = measure(["psnr", "xpsnr"], clip, clip)
+    found, again = (measure(["psnr", "xpsnr"], clip, clip) for _ in range(2))
     assert found.values == {"psnr": 100}
-    assert "FFmpeg failed with 2 on" in found.blank["xpsnr"]
+    assert "ended with status 2: cd TMPDIR &&" in found.blank["xpsnr"]
+    assert again.blank == found.blank
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_and_no_blank(tmp_path):
+def test_files_that_lack_frames_are_not_measured(tmp_path):
     clip = moving(3)
+    planes = PlaneFiles(tmp_path / "made later", clip_format(clip))
     with pytest.raises(OutputError, match="TMPDIR"):
-        PlaneFiles(Path(tmp_path / "gone"), clip_format(clip)).extend(0, clip, clip)
+        planes.extend(0, clip, clip)
+    planes.folder.mkdir()
+    with pytest.raises(OutputError, match="TMPDIR"):
+        planes.extend(0, clip, clip)
+    assert not list(planes.folder.iterdir())

@@ -118,7 +118,25 @@ def test_the_error_is_the_mean_over_the_mask_alone():
     assert masked_error(a, b, mask) == 1
     mask[1, 1] = True
     assert masked_error(a, b, mask) == pytest.approx((1 + 0.2**2 / 3) / 2)
-    assert masked_error(a, b, np.zeros((2, 2), bool)) == 0
+
+
+def test_pairs_that_show_nothing_in_common_do_not_count(warping, monkeypatch):
+    clip = np.clip(moving(6, 96, 128, step=2), 20, 235)
+    flicker = clip.copy()
+    flicker[::2] += 10
+    whole = warping(clip, flicker)
+    pairs = iter(range(5))
+
+    def visible(forward, _):
+        return np.full(forward.shape[:2], next(pairs) != 2)
+
+    monkeypatch.setattr(temporal, "visible_pixels", visible)
+    cut = warping(clip, flicker)
+    assert [error > 0 for error in cut.series["e_warp"]] == [False, True, True, False, True, True]
+    assert cut.values["e_warp"] == pytest.approx(sum(cut.series["e_warp"]) / 4)
+    assert cut.values["e_warp"] > 0.9 * whole.values["e_warp"]
+    monkeypatch.setattr(temporal, "visible_pixels", lambda forward, _: np.zeros(forward.shape[:2], bool))
+    assert warping(clip, flicker).blank["e_warp"] == "no frame shows anything of the one before"
 
 
 def with_errors(levels):

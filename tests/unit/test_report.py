@@ -12,7 +12,7 @@ from sample_sweep import ANCHORS, CLIPS, CODECS, LADDER, write_sweep
 from rfcodec.errors import ConfigError, InputError
 from rfcodec.evaluation import plots, report, summary
 from rfcodec.evaluation.bd import bd_quality
-from rfcodec.evaluation.curves import MEAN, clips_of, curves_of, mean_points, nearest, select
+from rfcodec.evaluation.curves import MEAN, at_rate, clips_of, curves_of, mean_points, nearest, select
 from rfcodec.evaluation.report import build_report, load_points, table
 from rfcodec.evaluation.tables import amount, number, significant
 
@@ -117,24 +117,71 @@ def test_methods_are_set_beside_each_other_at_equal_rates_alone(points):
     assert [bool(rung.matches["VVC medium"]) for rung in rungs] == [False, False, False, True]
     x265 = rungs[0].matches["x265 slow"]
     assert rungs[0].off(x265) == pytest.approx(0.04)
+    assert "x265 slow" not in rungs[0].equal
     best = rungs[3].matches["gaussian i2v trellis"]["metrics"]
     assert rungs[3].matches["VVC medium"]["metrics"]["psnr"] > best["psnr"] == rungs[3].best("psnr")
+    assert "VVC medium" not in rungs[3].equal
     assert rungs[3].best("lpips") == best["lpips"]
+    assert rungs[3].best("e_warp") is None
     assert nearest(own, 0.02)["rate"]["bpp"] == 0.02
     assert nearest([x265], 1) is None
 
 
+def test_values_at_a_rate_lie_on_the_curve(points):
+    """PSNR of the sample rises by 2.2 dB an octave: a line over log rate."""
+    curve = select(points, clip="carphone", curve="x265 slow")
+    between = at_rate(curve, 0.02)
+    assert between["interpolated"]
+    assert between["rate"]["bpp"] == 0.02
+    assert between["metrics"]["psnr"] == pytest.approx(27 - 1.8)
+    assert curve[0]["metrics"]["lpips"] > between["metrics"]["lpips"] > curve[1]["metrics"]["lpips"]
+    assert at_rate(curve, 0.0104 * 0.995) is curve[0]
+    assert at_rate(curve, 0.0104 * 0.98) is at_rate(curve, 0.09) is None
+    at_mean = at_rate(select(mean_points(points), curve="x265 slow"), 0.02)
+    assert at_mean["metrics"]["psnr"] == pytest.approx(27 - 1.8 + 0.75)
+
+
+def with_other_frames(points, curve):
+    return [p | {"video": p["video"] | {"num_frames": 97}} if p["curve"] == curve else p for p in points]
+
+
+def test_curves_of_other_frames_are_not_compared(points):
+    changed = with_other_frames(points, "x265 slow")
+    found = {(row.test, row.anchor): row for row in summary.comparisons(changed)}
+    assert found["gaussian i2v trellis", "x265 slow"].cells["psnr"].reason == "other frames"
+    assert found["gaussian i2v trellis", "SVT-AV1 preset 4"].cells["psnr"].value is not None
+    for group in (select(changed, clip="carphone"), mean_points(changed)):
+        rung = summary.rungs(group)[1]
+        assert rung.others == {"x265 slow"}
+        assert rung.matches["x265 slow"]
+        assert set(rung.equal) == {*CODECS, "SVT-AV1 preset 4"}
+    own = select(changed, clip="carphone")
+    assert summary.compression(select(own, curve="gaussian i2v trellis")[0], own)["hevc"] is None
+
+
+def test_a_curve_that_hardly_overlaps_does_not_enter_the_mean(points):
+    """On one of two clips the anchor is raised by 5 dB: 6.6 - 4.7 dB of 6.6 + 4.7 remain common."""
+
+    def raised(point):
+        chosen = (point["clip"], point["curve"]) == ("carphone", "SVT-AV1 preset 4")
+        return point | {"metrics": point["metrics"] | {"psnr": point["metrics"]["psnr"] + 5 * chosen}}
+
+    found = {(row.test, row.anchor): row for row in summary.comparisons([raised(point) for point in points])}
+    cell = found["gaussian t2v trellis", "SVT-AV1 preset 4"].cells["psnr"]
+    assert cell.deltas["carphone"].reason == "overlap 17 %"
+    assert cell.value == cell.deltas[BUNNY].value
+
+
 def test_compression_is_against_raw_video_and_x265(points):
     own = select(points, clip="carphone")
-    hevc = summary.hevc_curve(own)
     for point in select(own, curve="x265 slow"):
-        sizes = summary.compression(point, hevc)
+        sizes = summary.compression(point, own)
         assert sizes["hevc"] == pytest.approx(1)
         assert sizes["raw_420"] == pytest.approx(100 * point["rate"]["bpp"] / 12) == 2 * sizes["raw_rgb"]
-    trellis = summary.compression(select(own, curve="gaussian i2v trellis")[0], hevc)
+    trellis = summary.compression(select(own, curve="gaussian i2v trellis")[0], own)
     assert 0.1 < trellis["hevc"] < 0.6
-    assert summary.compression(select(own, curve="VVC medium")[-1], hevc)["hevc"] is None
-    assert summary.compression(own[0], None)["hevc"] is None
+    assert summary.compression(select(own, curve="VVC medium")[-1], own)["hevc"] is None
+    assert summary.compression(own[0], [own[0]])["hevc"] is None
 
 
 def test_the_page_says_what_was_found(page):
@@ -226,6 +273,7 @@ def test_a_floor_far_away_is_named_at_the_edge(points):
     levels = [line for line in psnr.lines if list(line.get_xdata()) == [0, 1]]
     assert [line.get_ydata()[0] for line in levels] == pytest.approx([38.2])
     assert "lower is better" in lpips.get_title(loc="left")
+    assert e_warp.get_title(loc="left") == "Warping error"
     assert "source" in [text.get_text() for text in e_warp.texts]
     in_latents = plots.rd_figure(own, plots.styles(points), "bits_per_dim").axes[0]
     assert sum(len(line.get_xdata()) == 4 for line in in_latents.lines) == len(CODECS)
@@ -241,6 +289,36 @@ def test_the_table_has_a_row_for_each_point_and_what_there_is_room_for(points, w
     if shown:
         assert sum("gaussian i2v trellis " in line for line in lines) == 2 * 4
         assert all(len(line) <= width for line in lines)
+
+
+def test_metrics_that_rank_nothing_are_tabled_and_drawn_but_not_compared(page, points):
+    assert all("e_warp" not in row.cells for row in summary.comparisons(points))
+    heads = [row for row in page.rows if row[0] == "curve" and "Warping error" in " ".join(row)]
+    assert len(heads) == 3 + 2
+    assert not any("Warping error ↑" in head or "Warping error ↓" in head for row in heads for head in row)
+
+
+def test_a_report_is_of_the_folders_last_sweep(small):
+    stale = json.loads(min((small / "points").iterdir()).read_text())
+    keys = [path.stem for path in (small / "points").iterdir()]
+    sweep = json.loads((small / "sweep.json").read_text())
+    (small / "sweep.json").write_text(json.dumps(sweep | {"keys": [*keys, "not yet done"]}))
+    stale |= {"key": "5a1e", "job": {"gop": 9}, "curve": "curve of the sweep before", "clip": "clip of the sweep before"}
+    (small / "points" / "5a1e.json").write_text(json.dumps(stale))
+    other_gop = stale | {"key": "90b9", "job": {"gop": 9}, "curve": "gaussian i2v trellis", "clip": "one"}
+    (small / "points" / "90b9.json").write_text(json.dumps(other_gop))
+    failure = {"key": "not yet done", "clip": "one", "curve": "gaussian i2v trellis", "error": "AnchorError: died just now"}
+    (small / "failures" / "1.json").write_text(json.dumps(failure))
+    assert sorted(point["key"] for point in load_points(small)) == sorted(keys)
+    page = Page(build_report(small).read_text())
+    assert "of the sweep before" not in page.text
+    assert not any(key in page.text for key in ("5a1e", "90b9"))
+    assert "BudgetTooSmall" not in page.text
+    assert "died just now" in page.text
+    assert "<dt>keys</dt>" not in page.text
+    (small / "sweep.json").write_text(json.dumps(sweep | {"keys": []}))
+    with pytest.raises(InputError, match="no points"):
+        build_report(small)
 
 
 @pytest.mark.parametrize("roles", [("anchor",), ("codec",), ("ceiling", "floor"), ("codec", "floor")])
@@ -259,7 +337,7 @@ def test_a_sweep_may_lack_its_other_files_and_what_is_optional(small):
         for name in ("series", "seams", "blank", "commands", "cost", "versions", "hardware"):
             del point[name]
         point["metrics"]["house metric"] = 1.0
-        point["knob"], point["rate"]["paper_bpp"] = None, None
+        point["rate"]["paper_bpp"] = None
 
     rewrite(small, strip)
     assert "<title>small:" in build_report(small).read_text()
@@ -272,7 +350,7 @@ def test_what_is_no_sweep_is_said(small, tmp_path):
     with pytest.raises(InputError, match="schema 2 is not 1"):
         load_points(small)
     min((small / "points").iterdir()).write_text("{")
-    with pytest.raises(InputError, match="cannot be read as JSON"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_points(small)
 
 

@@ -1,5 +1,6 @@
 """Measures of quality by name, and `Measurer`, which takes them all in one pass over a clip."""
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, final
 
-from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, InputError, MissingWeights
+from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, InputError, MissingWeights, RfcodecError
 from rfcodec.evaluation.metrics import ffmpeg, fidelity, perceptual
 from rfcodec.evaluation.metrics.metric import Metric, Setup
 from rfcodec.evaluation.metrics.planes import PlaneFiles
@@ -19,19 +20,26 @@ from rfcodec.types import Frames, VideoFormat
 
 __all__ = ["DEFAULT_METRICS", "METRICS", "Measurement", "Measurer", "Said"]
 
+_log = logging.getLogger(__name__)
+
 _Maker = Callable[[Setup], Metric]
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Said:
-    """How a metric is shown: `better` says which values are, `digits` stand after the point in tables."""
+    """How a metric is shown: `better` says which values are, `digits` stand after the point in tables.
+
+    One that does not rank says something of a clip, but no method is called better by it: a picture that is smoothed or
+    stands still can have a lower warping error than the source.
+    """
 
     name: str
     label: str
     unit: str
     better: Literal["higher", "lower"]
     digits: int
+    ranks: bool = True
 
 
 METRICS: dict[str, Said] = {
@@ -44,8 +52,8 @@ METRICS: dict[str, Said] = {
         Said("dists", "DISTS", "", "lower", 4),
         Said("vmaf", "VMAF", "", "higher", 2),
         Said("xpsnr", "XPSNR", "dB", "higher", 2),
-        Said("e_warp", "Warping error", "", "lower", 6),
-        Said("e_warp_source", "Warping error of the source", "", "lower", 6),
+        Said("e_warp", "Warping error", "", "lower", 6, ranks=False),
+        Said("e_warp_source", "Warping error of the source", "", "lower", 6, ranks=False),
         Said("seam", "Seam ratio", "", "lower", 2),
         Said("kernel_distance", "Kernel distance", "", "lower", 4),
         Said("spectrum", "Spectrum", "dB", "lower", 2),
@@ -88,7 +96,8 @@ class Measurer:
     """Measures a decoded clip against its source, frame by frame; a context manager, which removes temporary files.
 
     `video` is the format of both, `seams` are the first frames of every GOP but the first, `weights` is the folder of
-    weights files. A metric that needs a package, a file or frames that are not there is left blank, with the reason.
+    weights files. A metric that needs a package, a file or frames that are not there is left blank, with the reason, and
+    so is one that fails in any other way: what was coded for hours is not lost for it.
     VMAF and XPSNR keep 3 bytes a pixel of every frame in a temporary folder (TMPDIR); nothing else grows with the clip.
     Raises ConfigError for an unknown name, FrameRangeError for a seam outside 1..num_frames - 1.
     """
@@ -104,7 +113,7 @@ class Measurer:
         _check(names, video, seams)
         self._names = [name for name in METRICS if name in names]
         self._video, self._count = video, 0
-        self._folder = TemporaryDirectory(prefix="rfcodec-metrics-")
+        self._folder = TemporaryDirectory(prefix="rfcodec-metrics-", ignore_cleanup_errors=True)
         self._reasons: dict[_Maker, str] = {}
         self._metrics: dict[_Maker, Metric] = {}
         setup = Setup(video, tuple(sorted(set(seams))), weights, device, PlaneFiles(Path(self._folder.name), video))
@@ -127,9 +136,7 @@ class Measurer:
         values: dict[str, float] = {}
         series: dict[str, list[float]] = {}
         for maker, metric in list(self._metrics.items()):
-            self._try(maker, lambda metric=metric: values.update(_finite(metric.values())))
-            if maker in self._metrics:
-                series |= metric.series()
+            self._try(maker, lambda metric=metric: _collect(metric, values, series))
         blank = {name: self._reasons[_MAKERS[name]] for name in self._names if _MAKERS[name] in self._reasons}
         measured = [name for name in self._names if name not in blank]
         return Measurement(
@@ -147,12 +154,19 @@ class Measurer:
         self.close()
 
     def _try(self, maker: _Maker, action: Callable[[], None]) -> None:
-        """Does the action; a metric that fails in it is left out from then on."""
+        """Does the action; a metric that fails in it, in whatever way, is left out from then on."""
         try:
             action()
         except (ConfigError, InputError, MissingWeights) as error:
-            self._metrics.pop(maker, None)
-            self._reasons[maker] = str(error)
+            self._leave_out(maker, str(error))
+        except Exception as error:
+            _log.warning("a metric failed and is left blank", exc_info=True)
+            self._leave_out(maker, str(error) if isinstance(error, RfcodecError) else f"{type(error).__name__}: {error}")
+
+    def _leave_out(self, maker: _Maker, reason: str) -> None:
+        self._metrics.pop(maker, None)
+        # the same reason at every point: reports count them
+        self._reasons[maker] = reason.replace(self._folder.name, "TMPDIR")
 
 
 def _check(names: Sequence[str], video: VideoFormat, seams: Sequence[int]) -> None:
@@ -164,8 +178,11 @@ def _check(names: Sequence[str], video: VideoFormat, seams: Sequence[int]) -> No
         raise FrameRangeError(f"seams at frames {outside}: must lie in 1..{video.num_frames - 1}")
 
 
-def _finite(values: dict[str, float]) -> dict[str, float]:
-    for name, value in values.items():
+def _collect(metric: Metric, values: dict[str, float], series: dict[str, list[float]]) -> None:
+    """Adds what a metric found: all of it or nothing."""
+    found, by_frame = metric.values(), metric.series()
+    for name, value in found.items():
         if not math.isfinite(value):
             raise InputError(f"{name} came out as {value}")
-    return values
+    values |= found
+    series |= by_frame

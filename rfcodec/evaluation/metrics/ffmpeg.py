@@ -3,17 +3,16 @@
 import json
 import math
 import re
-import subprocess
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import final
 
 import numpy as np
 
-from rfcodec.errors import ConfigError, FrameSizeError, InputError
+from rfcodec.errors import FrameSizeError, InputError
 from rfcodec.evaluation.metrics.metric import Metric, Setup
 from rfcodec.evaluation.metrics.planes import PlaneFiles
+from rfcodec.evaluation.programs import ffmpeg, run
 from rfcodec.metrics import PSNR_CAP
 from rfcodec.types import Frames
 
@@ -54,11 +53,11 @@ class FilterMetric:
         self._count += len(reference)
 
     def series(self) -> dict[str, list[float]]:
-        """What the filter says of each frame; raises InputError as `values`."""
+        """What the filter says of each frame; raises as `values`."""
         return {self._name: self._outcome[1]}
 
     def values(self) -> dict[str, float]:
-        """What the filter says of the clip; raises InputError where it fails."""
+        """What the filter says of the clip; raises AnchorError where it fails, InputError where it leaves frames out."""
         return {self._name: self._outcome[0]}
 
     @cached_property
@@ -70,29 +69,18 @@ class FilterMetric:
 
 
 def run_filter(planes: PlaneFiles, graph: str) -> str:
-    """Text that a filter writes to its log; raises InputError with FFmpeg's own words where it fails."""
+    """Text that a filter writes to its log; raises AnchorError with FFmpeg's own words where it fails."""
     video = planes.format
     layout = ["-f", "rawvideo", "-pixel_format", "yuv420p", "-video_size", f"{video.width}x{video.height}"]
     layout += ["-framerate", f"{video.fps.numerator}/{video.fps.denominator}"]
     inputs = [word for name in ("reference.yuv", "test.yuv") for word in (*layout, "-i", name)]
-    command = [ffmpeg_program(), "-nostdin", "-v", "error", *inputs, "-lavfi", graph, "-f", "null", "-"]
     log = planes.folder / _LOG
     log.unlink(missing_ok=True)
     # Names are relative to the folder, since a path would have to be escaped within the graph.
-    outcome = subprocess.run(command, cwd=planes.folder, capture_output=True, text=True, check=False)
-    if outcome.returncode or not log.is_file():
-        raise InputError(f"FFmpeg failed with {outcome.returncode} on {graph}: {outcome.stderr.strip()[-300:]}")
+    run(ffmpeg(*inputs, "-lavfi", graph, "-f", "null", "-"), planes.folder)
+    if not log.is_file():
+        raise InputError(f"FFmpeg wrote nothing: {graph}")
     return log.read_text()
-
-
-def ffmpeg_program() -> Path:
-    """The FFmpeg that imageio-ffmpeg brings; raises ConfigError where it brings none."""
-    import imageio_ffmpeg
-
-    try:
-        return Path(imageio_ffmpeg.get_ffmpeg_exe()).absolute()
-    except RuntimeError as error:
-        raise ConfigError(f"needs FFmpeg: pip install 'imageio-ffmpeg>=0.8' ({error})") from error
 
 
 def read_vmaf(log: str) -> tuple[float, list[float]]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from rfcodec.errors import FrameSizeError
 from rfcodec.evaluation.metrics.metric import Metric, PerFrame, Setup
-from rfcodec.evaluation.metrics.planes import plane_sizes, ycbcr
+from rfcodec.evaluation.metrics.planes import plane_sizes
 from rfcodec.metrics import ms_ssim_series, ms_ssim_window, psnr_series, samples_psnr
 from rfcodec.types import Frames
 
@@ -16,15 +16,21 @@ def psnr(_: Setup) -> Metric:
     return PerFrame("psnr", psnr_series)
 
 
-def psnr_yuv(_: Setup) -> Metric:
-    """PSNR of YCbCr in dB, (6 Y + Cb + Cr) / 8 as JCT-VC weights it, in 4:2:0, 8 bits, limited range, peak 255."""
-    return PerFrame("psnr_yuv", psnr_yuv_series)
+def psnr_yuv(setup: Setup) -> Metric:
+    """PSNR of YCbCr in dB, (6 Y + Cb + Cr) / 8 as JCT-VC weights it, in 4:2:0, 8 bits, limited range, peak 255.
 
+    Each plane of a frame counts at most 100.
+    """
+    ends = np.cumsum(plane_sizes(setup.video.width, setup.video.height))[:-1]
+    values: list[float] = []
 
-def psnr_yuv_series(reference: Frames, test: Frames) -> list[float]:
-    """Weighted PSNR of each pair of frames in dB; each plane counts at most 100."""
-    ends = np.cumsum(plane_sizes(reference.shape[2], reference.shape[1]))[:-1]
-    return [_weighted_psnr(np.split(x, ends), np.split(y, ends)) for x, y in zip(ycbcr(reference), ycbcr(test), strict=True)]
+    def measure(reference: Frames, test: Frames) -> list[float]:
+        pairs = zip(*setup.planes.convert(len(values), reference, test), strict=True)
+        measured = [_weighted_psnr(np.split(x, ends), np.split(y, ends)) for x, y in pairs]
+        values.extend(measured)
+        return measured
+
+    return PerFrame("psnr_yuv", measure)
 
 
 def _weighted_psnr(reference: list[np.ndarray], test: list[np.ndarray]) -> float:

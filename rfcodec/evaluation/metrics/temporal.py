@@ -18,9 +18,11 @@ class WarpingError:
     """Warping error E_warp (Lai et al. 2018, arXiv 1808.00449, eq. 8) of the decoded clip, and of the source as its floor.
 
     Frame t is brought back to frame t - 1 along the optical flow of the source (DIS, Kroeger et al. 2016), and compared
-    with it where nothing is occluded: mean squared difference of RGB in 0..1, mean over pairs of frames. The series has
-    the pair of frames t - 1 and t at t, and 0 at the first frame. Raises ConfigError where OpenCV is not installed,
-    FrameSizeError below 16 pixels, FrameRangeError for a single frame.
+    with it where nothing is occluded: mean squared difference of RGB in 0..1, mean over pairs of frames that show anything
+    both, which those at a scene cut need not. The series has the pair of frames t - 1 and t at t, and 0 at the first frame
+    and where a pair does not count. It ranks no methods: a picture that is smoothed or stands still can have less of it than
+    the source. Raises ConfigError where OpenCV is not installed, FrameSizeError below 16 pixels, FrameRangeError for a single
+    frame.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -35,13 +37,15 @@ class WarpingError:
         self._previous: tuple[Frame, Frame] | None = None
         self._test: list[float] = []
         self._source: list[float] = []
+        self._pairs = 0
 
     def add(self, reference: Frames, test: Frames) -> None:
         """Measures the next frames."""
         for pair in zip(reference, test, strict=True):
-            source_error, test_error = (0.0, 0.0) if self._previous is None else self._errors(self._previous, pair)
-            self._source.append(source_error)
-            self._test.append(test_error)
+            errors = self._errors(self._previous, pair) if self._previous else None
+            self._pairs += errors is not None
+            for series, error in zip((self._source, self._test), errors or (0.0, 0.0), strict=True):
+                series.append(error)
             self._previous = (pair[0].copy(), pair[1].copy())
 
     def series(self) -> dict[str, list[float]]:
@@ -49,14 +53,19 @@ class WarpingError:
         return {"e_warp": self._test, "e_warp_source": self._source}
 
     def values(self) -> dict[str, float]:
-        """Means over the pairs of frames."""
-        return {name: float(np.mean(errors[1:])) for name, errors in self.series().items()}
+        """Means over the pairs of frames; raises InputError where no pair counts."""
+        if not self._pairs:
+            raise InputError("no frame shows anything of the one before")
+        return {name: float(np.sum(errors)) / self._pairs for name, errors in self.series().items()}
 
-    def _errors(self, before: tuple[Frame, Frame], after: tuple[Frame, Frame]) -> list[float]:
+    def _errors(self, before: tuple[Frame, Frame], after: tuple[Frame, Frame]) -> list[float] | None:
+        """Errors of source and decoded clip; None where nothing is visible in both frames."""
         gray = [self._cv2.cvtColor(pair[0], self._cv2.COLOR_RGB2GRAY) for pair in (before, after)]
         forward, backward = self._flow.calc(*gray, None), self._flow.calc(*gray[::-1], None)
         target = self._grid + forward
         visible = visible_pixels(forward, self._warp(backward, target)) & inside_picture(target)
+        if not visible.any():
+            return None
         return [masked_error(x, self._warp(y, target), visible) for x, y in zip(before, after, strict=True)]
 
     def _warp(self, picture: np.ndarray, target: Flow) -> np.ndarray:
@@ -85,9 +94,7 @@ def inside_picture(target: Flow) -> Bool[np.ndarray, "y x"]:
 
 
 def masked_error(reference: np.ndarray, test: np.ndarray, mask: Bool[np.ndarray, "y x"]) -> float:
-    """Mean squared difference over masked pixels, samples 0..255 taken as 0..1; 0 where the mask is empty."""
-    if not mask.any():
-        return 0.0
+    """Mean squared difference over masked pixels, one or more, samples 0..255 taken as 0..1."""
     squares = np.square(test - reference.astype(np.float32)).sum(-1)
     return float(squares[mask].mean(dtype=np.float64)) / (3 * 255**2)
 
