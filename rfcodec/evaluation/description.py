@@ -56,7 +56,7 @@ class CodecCurve(_Curve):
 
 @final
 class AnchorCurve(_Curve):
-    """A codec of ffmpeg: the largest stream within each bpp or, with the encoder's own knob (crf; vvc: qp), at each value."""
+    """A codec of ffmpeg: the largest stream within each bpp or, with its own knob (crf; vvc: qp), at each value."""
 
     kind: Literal["anchor"] = "anchor"
     codec: str

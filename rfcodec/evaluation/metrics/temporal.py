@@ -21,8 +21,8 @@ class WarpingError:
     with it where nothing is occluded: mean squared difference of RGB in 0..1, mean over pairs of frames that show anything
     both, which those at a scene cut need not. The series has the pair of frames t - 1 and t at t, and 0 at the first frame
     and where a pair does not count. It ranks no methods: a picture that is smoothed or stands still can have less of it than
-    the source. Raises ConfigError where OpenCV is not installed, FrameSizeError below 16 pixels, FrameRangeError for a single
-    frame.
+    the source. Raises ConfigError where OpenCV is not installed, FrameSizeError below 16 pixels and FrameRangeError for a
+    single frame.
     """
 
     def __init__(self, setup: Setup) -> None:
