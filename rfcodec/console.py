@@ -19,9 +19,10 @@ from rfcodec import api, registry
 from rfcodec.calibrate import Calibration
 from rfcodec.codec import Watcher
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import DecodedGop
+from rfcodec.engine import DecodedGop, FinishedGop
 from rfcodec.flow.path import time_of_snr
 from rfcodec.metrics import psnr
+from rfcodec.playback import record_size
 from rfcodec.profiles import information
 from rfcodec.types import Frames, GopSpan, InformationProfile, VideoFormat
 from rfcodec.video import VideoWriter
@@ -63,7 +64,7 @@ class EncodeProgress(Watcher):
         news = f"GOP {span.index} step {k + 1}, latent error {10 * math.log10(max(mse, 1e-12)):.1f} dB; {self._so_far()}"
         self._progress.update(self._task, completed=self.frames + span.num_shown * k / (k + 8), news=news)
 
-    def gop(self, decoded: DecodedGop, source: Frames | None, size: int) -> None:
+    def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
         """Counts bytes and dB of a finished GOP."""
         shown = decoded.shown
         if source is not None:
@@ -156,9 +157,7 @@ def info_report(console: Console, stream: api.StreamInfo, as_json: bool) -> None
     """Headers, GOPs and bytes by purpose."""
     if as_json:
         header = {line.name: str(line.value) if isinstance(line.value, bytes) else line.value for line in stream.lines}
-        gops = [
-            {"index": g.header.index, "symbol_bits": g.header.symbol_bits, "bytes": api.record_size(g)} for g in stream.gops
-        ]
+        gops = [{"index": g.header.index, "symbol_bits": g.header.symbol_bits, "bytes": record_size(g)} for g in stream.gops]
         whole = {
             "bytes": stream.size,
             "bpp": stream.bpp,
@@ -171,9 +170,7 @@ def info_report(console: Console, stream: api.StreamInfo, as_json: bool) -> None
     console.print(_table(("field", "value", "bytes", "meaning"), stream.lines))
     rows = [(name, size, f"{100 * size / stream.size:.1f} %") for name, size in stream.bytes_by_purpose.items()]
     console.print(_table(("purpose", "bytes", "share"), [*rows, ("whole file", stream.size, f"{stream.bpp:.5f} bpp")]))
-    gops = [
-        (g.header.index, api.record_size(g), g.header.symbol_bits, len(g.side_info), len(g.correction)) for g in stream.gops
-    ]
+    gops = [(g.header.index, record_size(g), g.header.symbol_bits, len(g.side_info), len(g.correction)) for g in stream.gops]
     console.print(_table(("GOP", "bytes", "symbol bits", "side information", "correction"), gops))
 
 

@@ -18,11 +18,10 @@ class WarpingError:
     """Warping error E_warp (Lai et al. 2018, arXiv 1808.00449, eq. 8) of the decoded clip, and of the source as its floor.
 
     Frame t is brought back to frame t - 1 along the optical flow of the source (DIS, Kroeger et al. 2016), and compared
-    with it where nothing is occluded: mean squared difference of RGB in 0..1, mean over pairs of frames that show anything
-    both, which those at a scene cut need not. The series has the pair of frames t - 1 and t at t, and 0 at the first frame
-    and where a pair does not count. It ranks no methods: a picture that is smoothed or stands still can have less of it than
-    the source. Raises ConfigError where OpenCV is not installed, FrameSizeError below 16 pixels and FrameRangeError for a
-    single frame.
+    with it where nothing is occluded: mean squared difference of RGB in 0..1, mean over the pairs that have such pixels (at
+    a scene cut there may be none). The series has the pair of frames t - 1 and t at t, and 0 at the first frame and where a
+    pair does not count. It ranks no methods: a picture that is smoothed or stands still can have less of it than the source.
+    Raises ConfigError where OpenCV is not installed, FrameSizeError below 16 pixels, FrameRangeError for a single frame.
     """
 
     def __init__(self, setup: Setup) -> None:
