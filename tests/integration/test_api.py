@@ -10,11 +10,12 @@ import pytest
 import torch
 
 import rfcodec
-from rfcodec import api, codec
+from rfcodec import codec
 from rfcodec.bitstream.container import read_gops, read_preamble, read_units
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.codec import Watcher
 from rfcodec.errors import BackboneMismatch, FrameRangeError, NumericProfileWarning
+from rfcodec.playback import record_size
 from rfcodec.types import VideoFormat
 
 MODES = ["t2v", "i2v", "flf2v"]
@@ -69,7 +70,7 @@ def test_arrays_in_and_out(mode, backbone, clip, tmp_path):
     for ours, theirs in zip_longest(sent.latents, received.latents):
         assert torch.equal(ours, theirs)
     assert sent.spans == received.spans
-    assert sent.sizes == received.sizes == [api.record_size(record) for record in records_of(path)]
+    assert sent.sizes == received.sizes == [record_size(record) for record in records_of(path)]
     assert sent.steps == 4 * len(sent.spans)
     assert all(np.array_equal(source, clip[s.start : s.stop]) for source, s in zip(sent.sources, sent.spans, strict=True))
     assert received.sources == [None] * len(received.spans)
