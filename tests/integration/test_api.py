@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rfcodec
-from rfcodec import codec
+from rfcodec import api, codec
 from rfcodec.bitstream.container import read_gops, read_preamble, read_units
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.codec import Watcher
