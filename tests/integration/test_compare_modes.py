@@ -14,7 +14,7 @@ def compared(clip_file, clip, save, tmp_path_factory):
     """A run over two clips of thirteen frames in three GOPs."""
     folder = tmp_path_factory.mktemp("modes")
     other = save(folder / "other.mkv", clip[:, ::-1].copy() // 2)
-    words = ["--clips", clip_file, other, "--frames", ":", "--gop", "5", "--bpp", "1", "2", "--out", folder]
+    words = ["--clips", clip_file, other, "--frames", ":", "--gop", "5", "--bpp", "0.4", "0.8", "1.6", "--out", folder]
     argv, sys.argv = sys.argv, ["compare_modes.py", *map(str, words), "--set", "trajectory.steps=4"]
     try:
         compare_modes.app(standalone_mode=False)
@@ -26,9 +26,9 @@ def compared(clip_file, clip, save, tmp_path_factory):
 
 def test_matched_points_have_one_budget(compared):
     _, points, told = compared
-    assert len(points) == 18
+    assert len(points) == 24
     assert sorted((row["mode"], row["budget"], row["clip"]) for row in told["matched"]) == [
-        (mode, bpp, clip) for mode in ("flf2v", "i2v", "t2v") for bpp in (1.0, 2.0) for clip in ("clip", "other")
+        (mode, bpp, clip) for mode in ("flf2v", "i2v", "t2v") for bpp in (0.4, 0.8, 1.6) for clip in ("clip", "other")
     ]
     for row in told["matched"]:
         assert 0.97 * row["budget"] <= row["bpp"] <= row["budget"]
@@ -63,8 +63,8 @@ def test_gains_are_those_of_the_native_points(compared):
 
 def test_drift_is_the_last_gop_less_the_first(compared):
     _, points, told = compared
-    point = next(p for p in points if (p["clip"], p["curve"], p["knob"]["value"]) == ("clip", "gaussian i2v", 1.0))
-    row = next(r for r in told["matched"] if (r["clip"], r["mode"], r["budget"]) == ("clip", "i2v", 1.0))
+    point = next(p for p in points if (p["clip"], p["curve"], p["knob"]["value"]) == ("clip", "gaussian i2v", 0.8))
+    row = next(r for r in told["matched"] if (r["clip"], r["mode"], r["budget"]) == ("clip", "i2v", 0.8))
     series = point["series"]["psnr"]
     assert point["seams"] == [5, 9]
     assert row["psnr_by_gop"] == pytest.approx([np.mean(series[:5]), np.mean(series[5:9]), np.mean(series[9:])])
@@ -76,5 +76,5 @@ def test_figure_and_table_are_there(compared):
     assert all((folder / f"compare_modes.{kind}").stat().st_size > 1000 for kind in ("png", "svg"))
     matched = [p for p in points if not p["curve"].startswith("native")]
     lines = compare_modes.tables(matched, [])[0].rows
-    assert len(lines) == 12
+    assert len(lines) == 18
     assert all(len(line) == 11 for line in lines)
