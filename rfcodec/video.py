@@ -77,7 +77,7 @@ class ArrayVideo:
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop); raises FrameRangeError outside 0 <= start < stop <= num_frames."""
-        _check_span(start, stop, self.format.num_frames)
+        check_span(start, stop, self.format.num_frames)
         return self._frames[start:stop]
 
 
@@ -123,7 +123,7 @@ class VideoReader:
 
         Raises FrameRangeError outside 0 <= start < stop <= num_frames and VideoReadError where the file is damaged.
         """
-        _check_span(start, stop, self.format.num_frames)
+        check_span(start, stop, self.format.num_frames)
         if start < self._kept_from:
             self.close()
             self._begin(start)
@@ -195,7 +195,7 @@ def open_video(
     probe = _probe(source, stop)
     found = probe.format
     start, stop = start or 0, found.num_frames if stop is None else stop
-    _check_span(start, stop, found.num_frames)
+    check_span(start, stop, found.num_frames)
     width, height = size or (found.width, found.height)
     algorithm = "bicubic" if (width, height) == (found.width, found.height) else "lanczos"
     scale = f"w={width}:h={height}:flags={algorithm}+{_SCALER}:out_range=full{probe.colour}"
@@ -286,6 +286,7 @@ def _check_order(start: int | None, stop: int | None) -> None:
         raise FrameRangeError(f"frames {start or 0}:{stop}: must have 0 <= first < end")
 
 
-def _check_span(start: int, stop: int, num_frames: int) -> None:
+def check_span(start: int, stop: int, num_frames: int) -> None:
+    """Raises FrameRangeError outside 0 <= start < stop <= num_frames."""
     if not 0 <= start < stop <= num_frames:
         raise FrameRangeError(f"frames {start}:{stop} do not exist: there are {num_frames} (0:{num_frames})")

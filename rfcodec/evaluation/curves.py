@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rfcodec.evaluation.bd import Curve
+from rfcodec.evaluation.store import Point
 
 if TYPE_CHECKING:
     from rfcodec.evaluation.metrics import Said
-
-Point = dict[str, Any]
 
 ROLES = ("codec", "anchor", "ceiling", "floor")
 MEAN = "mean of all clips"  # the clip that `mean_points` are of

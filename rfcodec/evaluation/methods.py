@@ -9,12 +9,13 @@ from typing import Any, final
 from rfcodec import api
 from rfcodec.codec import open_decoder, open_encoder
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import Engine, open_backbone, write_options
+from rfcodec.engine import DecodedGop, Engine, open_backbone, write_options
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation import anchors, external
 from rfcodec.evaluation.counting import CountingBackbone
 from rfcodec.evaluation.jobs import Job
 from rfcodec.evaluation.memory import PeakMemory
+from rfcodec.evaluation.planes import chunks
 from rfcodec.flow.time_grid import shifted_grid
 from rfcodec.presets import configure
 from rfcodec.protocols import Backbone
@@ -24,7 +25,6 @@ from rfcodec.types import Frames
 from rfcodec.video import Video
 
 GENERATION_SHIFT = 3.0  # of the grid on which backbones are sampled without bits
-CHUNK = 8  # frames that are decoded at a time where there are no GOPs
 
 
 @final
@@ -98,7 +98,7 @@ class Methods:
         def frames() -> Iterator[Frames]:
             for span in engine.spans():
                 latents = engine.backbone.encode(engine.pad(video.read(span.start, span.stop)))
-                yield _cropped(engine, engine.backbone.decode(latents))[span.overlap : span.num_frames]
+                yield DecodedGop(engine, span, engine.condition(b"", span, None), latents).shown
 
         return Coded(frames)
 
@@ -109,9 +109,9 @@ class Methods:
         def frames() -> Iterator[Frames]:
             for span in engine.spans():
                 noise = ReplayNoise(engine.codebook, engine.start_address(span.index), [], ())
-                condition = engine.prepare(engine.condition(b"", span, None))
-                latents = engine.backbone.run(condition, TrajectoryStep(engine.trajectory, plan, noise))
-                yield _cropped(engine, engine.backbone.decode(latents))[span.overlap : span.num_frames]
+                condition = engine.condition(b"", span, None)
+                step = TrajectoryStep(engine.trajectory, plan, noise)
+                yield DecodedGop(engine, span, condition, engine.backbone.run(engine.prepare(condition), step)).shown
 
         return Coded(frames, counter=counter)
 
@@ -130,10 +130,6 @@ def _decoded(path: Path, runtime: RuntimeConfig) -> Iterator[Frames]:
         yield piece.frames
 
 
-def _cropped(engine: Engine, frames: Frames) -> Frames:
-    return frames[:, : engine.header.height, : engine.header.width]
-
-
 def _anchor(job: Job, video: Video, folder: Path) -> Coded:
     curve = job.curve
     anchor = anchors.ANCHORS[curve.codec]
@@ -147,7 +143,7 @@ def _anchor(job: Job, video: Video, folder: Path) -> Coded:
     else:
         raise ConfigError(f"{curve.name} has no knob {curve.knob!r}; it has bpp and {anchor.knob}")
     return Coded(
-        lambda: _chunks(anchors.decode(done, video.format)),
+        lambda: chunks(anchors.decode(done, video.format)),
         out,
         {"stream": done.size},
         commands=done.commands,
@@ -167,7 +163,7 @@ def _external(job: Job, video: Video, folder: Path) -> Coded:
 
     def frames() -> Iterator[Frames]:
         with external.decode(done, video.format) as decoded:
-            yield from _chunks(decoded)
+            yield from chunks(decoded)
 
     return Coded(
         frames,
@@ -177,9 +173,3 @@ def _external(job: Job, video: Video, folder: Path) -> Coded:
         facts={codec.knob: done.knob},
         encode_seconds=done.encode_seconds,
     )
-
-
-def _chunks(video: Video) -> Iterator[Frames]:
-    count = video.format.num_frames
-    for start in range(0, count, CHUNK):
-        yield video.read(start, min(start + CHUNK, count))

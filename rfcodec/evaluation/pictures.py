@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from rfcodec.errors import ConfigError, FrameSizeError, OutputError
+from rfcodec.evaluation.planes import chunks
 from rfcodec.evaluation.programs import replacing
 from rfcodec.types import Frame, Frames
 from rfcodec.video import Video
@@ -31,17 +32,16 @@ PLAYER_SIDE, PLAYER_FRAMES, PLAYER_BYTES = 960, 300, 4_000_000
 
 _CANDIDATES = 32  # of a strip: more than twice as many frames are thinned out
 _QUALITIES = (90, 80, 65, 50, 30, 15)
-_CHUNK = 8
 _BT709 = 1
 
 
 def picture(video: Video | Iterable[Frames], folder: str | Path, key: str, fps: Fraction | None = None) -> dict[str, str]:
     """Strip, slice and player of a video, or of chunks of frames with their fps: see `PictureWriter`."""
-    chunks, speed = (_chunks(video), video.format.fps) if isinstance(video, Video) else (video, fps)
+    pieces, speed = (chunks(video), video.format.fps) if isinstance(video, Video) else (video, fps)
     if speed is None:
         raise ConfigError("fps None: frames without a video need their speed; say fps")
     with PictureWriter(folder, key, speed) as writer:
-        for frames in chunks:
+        for frames in pieces:
             writer.add(frames)
         return writer.finish()
 
@@ -210,12 +210,6 @@ class _Player:
         shown.pts, shown.time_base = self._count, 1 / self._fps
         self._count += 1
         return shown
-
-
-def _chunks(video: Video) -> Iterator[Frames]:
-    count = video.format.num_frames
-    for start in range(0, count, _CHUNK):
-        yield video.read(start, min(start + _CHUNK, count))
 
 
 def _small(frame: Frame) -> Image.Image:

@@ -4,7 +4,7 @@ Planes are 8-bit 4:2:0 of even size in limited range, by the matrix that a reade
 height. Odd sizes repeat their last row or column, which is cut off again after decoding.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import final
 
@@ -15,10 +15,10 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from rfcodec.errors import FrameRangeError, VideoReadError
+from rfcodec.errors import VideoReadError
 from rfcodec.evaluation.programs import replacing
 from rfcodec.types import Frame, Frames, VideoFormat
-from rfcodec.video import Video
+from rfcodec.video import Video, check_span
 from rfcodec.video_writer import default_matrix
 
 SPAN = 4  # frames that are held at a time
@@ -40,20 +40,27 @@ def matrix_of(video: VideoFormat) -> str:
     return default_matrix(coded_size(video)[1])
 
 
+def chunks(video: Video) -> Iterator[Frames]:
+    """All frames of a video, a few at a time."""
+    count = video.format.num_frames
+    for start in range(0, count, SPAN):
+        yield video.read(start, min(start + SPAN, count))
+
+
 def prepare(video: Video, path: Path) -> None:
     """Writes a video as y4m of 4:2:0, which every codec is given; frame by frame, so that length costs no memory.
 
     Full-range sources become limited range here, once, and the same for all. Raises OutputError and what `video` raises.
     """
     width, height = coded_size(video.format)
-    fps, count = video.format.fps, video.format.num_frames
+    fps = video.format.fps
     # no aspect ratio, which some encoders would spend bytes on
     header = f"YUV4MPEG2 W{width} H{height} F{fps.numerator}:{fps.denominator} Ip C420mpeg2 XCOLORRANGE=LIMITED\n"
     reformatter, matrix = VideoReformatter(), matrix_of(video.format)
     with replacing(path) as part, part.open("wb") as file:
         file.write(header.encode())
-        for start in range(0, count, SPAN):
-            for frame in video.read(start, min(start + SPAN, count)):
+        for frames in chunks(video):
+            for frame in frames:
                 file.write(b"FRAME\n" + _planes(reformatter, frame, matrix))
 
 
@@ -100,9 +107,7 @@ class DecodedVideo:
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop); raises FrameRangeError, and VideoReadError where the stream is damaged or too short."""
-        if not 0 <= start < stop <= self.format.num_frames:
-            count = self.format.num_frames
-            raise FrameRangeError(f"frames {start}:{stop} do not exist: there are {count} (0:{count})")
+        check_span(start, stop, self.format.num_frames)
         if start < self._next:
             self.close()
         frames = np.empty((stop - start, self.format.height, self.format.width, 3), np.uint8)

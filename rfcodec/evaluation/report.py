@@ -17,7 +17,6 @@ from rfcodec.evaluation import plots, summary
 from rfcodec.evaluation.bd import LEAST_OVERLAP, bd_quality
 from rfcodec.evaluation.curves import (
     MEAN,
-    Point,
     clips_of,
     curves_of,
     mean_points,
@@ -26,7 +25,7 @@ from rfcodec.evaluation.curves import (
     select,
 )
 from rfcodec.evaluation.programs import replacing
-from rfcodec.evaluation.store import Store, read_json
+from rfcodec.evaluation.store import SCHEMA, Point, Store, read_json
 from rfcodec.evaluation.tables import amount, number, significant, table
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["build_report", "load_points", "table"]
 
-SCHEMA = 1
 PAGE, FIGURES = "report.html", "figures"
 # base64 adds a third
 PICTURE_ROOM, PICTURE_ROOM_CLIP, FIGURE_ROOM = 24_000_000, 3_000_000, 12_000_000

@@ -14,9 +14,9 @@ from av.error import FFmpegError
 from jaxtyping import UInt8
 from PIL import Image
 
-from rfcodec.errors import FrameRangeError, FrameSizeError, VideoReadError
+from rfcodec.errors import FrameSizeError, VideoReadError
 from rfcodec.types import Frame, Frames, VideoFormat
-from rfcodec.video import DEFAULT_FPS, RawLayout, Video, open_video
+from rfcodec.video import DEFAULT_FPS, RawLayout, Video, check_span, open_video
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 Plane = UInt8[np.ndarray, "y x"]
@@ -45,7 +45,7 @@ class PictureFolder:
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop); raises FrameRangeError outside 0 <= start < stop <= num_frames."""
-        _check_span(start, stop, self.format)
+        check_span(start, stop, self.format.num_frames)
         return np.stack([self._picture(file) for file in self._files[start:stop]])
 
     def _picture(self, file: Path) -> Frame:
@@ -85,14 +85,14 @@ class View:
         self, video: Video, frames: tuple[int | None, int | None] = (None, None), size: tuple[int, int] | None = None
     ) -> None:
         start, stop = frames[0] or 0, video.format.num_frames if frames[1] is None else frames[1]
-        _check_span(start, stop, video.format)
+        check_span(start, stop, video.format.num_frames)
         self._video, self._start, self._size = video, start, size
         width, height = size or (video.format.width, video.format.height)
         self.format = VideoFormat(width, height, stop - start, video.format.fps)
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop) of the view; raises FrameRangeError outside 0 <= start < stop <= num_frames."""
-        _check_span(start, stop, self.format)
+        check_span(start, stop, self.format.num_frames)
         if self._size is None:
             return self._video.read(self._start + start, self._start + stop)
         return np.stack([self._scaled(self._start + number) for number in range(start, stop)])
@@ -123,7 +123,7 @@ class OpencvVideo:
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop); raises FrameRangeError outside 0 <= start < stop <= num_frames."""
-        _check_span(start, stop, self.format)
+        check_span(start, stop, self.format.num_frames)
         frames = np.empty((stop - start, self.format.height, self.format.width, 3), np.uint8)
         for frame, number in zip(frames, range(start, stop), strict=True):
             frame[...] = opencv_rgb(*self._source.planes(number))
@@ -221,8 +221,3 @@ def _taps(size: int, scaled: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     first = np.floor(place).astype(np.int64)
     share = np.rint((place - first) * RESIZE_ONE).astype(np.int32)
     return np.clip(first, 0, size - 1), np.clip(first + 1, 0, size - 1), share
-
-
-def _check_span(start: int, stop: int, video: VideoFormat) -> None:
-    if not 0 <= start < stop <= video.num_frames:
-        raise FrameRangeError(f"frames {start}:{stop} do not exist: there are {video.num_frames} (0:{video.num_frames})")

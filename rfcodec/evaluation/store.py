@@ -1,13 +1,14 @@
 """The folder of a sweep: a JSON a point, its stream and pictures beside it; nothing stands there half written."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from rfcodec.errors import ConfigError, OutputError
+from rfcodec.errors import ConfigError
+from rfcodec.evaluation.programs import replacing
 
+SCHEMA = 1  # of a point
 Point = dict[str, Any]
 
 
@@ -52,17 +53,9 @@ class Store:
 
     def write(self, name: str, data: bytes) -> None:
         """A file of the folder, by way of a temporary name."""
-        path = self.folder / name
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_bytes(data)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        with replacing(self.folder / name) as part:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(data)
 
 
 def read_json(path: Path) -> Any:

@@ -18,13 +18,13 @@ import torch
 
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import FrameRangeError
-from rfcodec.evaluation.jobs import SCHEMA, Job
+from rfcodec.evaluation.jobs import Job
 from rfcodec.evaluation.methods import Coded, Methods
 from rfcodec.evaluation.metrics import Measurement, Measurer
 from rfcodec.evaluation.pictures import PictureWriter
 from rfcodec.evaluation.programs import ffmpeg_version
 from rfcodec.evaluation.protocol import PROTOCOLS
-from rfcodec.evaluation.store import Point
+from rfcodec.evaluation.store import SCHEMA, Point
 from rfcodec.types import Frames, VideoFormat
 from rfcodec.video import Video
 
@@ -73,9 +73,9 @@ class PointWorker:
                 "peak_memory_bytes": coded.peak_memory,
             }
             files = {name: (folder / name).read_bytes() for name in names.values()}
-            if coded.stream:
-                files[f"streams/{job.key}{coded.stream.suffix}"] = coded.stream.read_bytes()
-            point = _point(job, video.format, coded, measured, all_dims - dims)
+            data = coded.stream.read_bytes() if coded.stream else b""
+            files |= {f"streams/{job.key}{coded.stream.suffix}": data} if coded.stream else {}
+            point = _point(job, video.format, coded, measured, data, all_dims - dims)
             point["blank"] = {name: why.replace(str(self._weights), "DIR") for name, why in measured.blank.items()}
             point["commands"] = [line.replace(f"{folder}/", "") for line in coded.commands]
             return Made(point | {"cost": cost, "pictures": names, "hardware": _hardware(self._device)}, files)
@@ -107,8 +107,7 @@ def _timed(pieces: Iterator[Frames]) -> Iterator[tuple[Frames, float]]:
         yield piece, time.perf_counter() - start
 
 
-def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, dims: int) -> Point:
-    data = coded.stream.read_bytes() if coded.stream else b""
+def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, data: bytes, dims: int) -> Point:
     mode = getattr(job.curve, "mode", None)
     protocol = PROTOCOLS[job.protocol]
     rate = protocol.rate(len(data), video, coded.bytes_by_purpose, mode)
