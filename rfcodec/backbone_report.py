@@ -14,7 +14,7 @@ from rfcodec.types import Geometry
 
 SAID = {"none": "no frame", "first": "first", "last": "last", "first+last": "first and last"}
 WEIGHTLESS = ("tokenizer", "scheduler", "processor", "image_processor", "feature_extractor", "guider", "safety_checker")
-OWN = "rfcodec.backbones.gaussian"  # whose constructors cost nothing
+OWN = ("rfcodec.backbones.gaussian", "rfcodec.backbones.tiny")  # whose constructors cost next to nothing
 
 Facts = dict[str, Any]
 Row = tuple[str, str]
@@ -52,10 +52,18 @@ def backbone_facts(name: str, size: tuple[int, int], frames: int, options: Diffu
     if not entry.value.startswith(OWN):
         raise ConfigError(f"{name} ({entry.value}) says nothing of its cost: name a checkpoint, a folder or a hub id")
     open_backbone = registry.load("backbones", name)
-    geometry = open_backbone(RuntimeConfig(), {}).geometry
+    backbone = open_backbone(RuntimeConfig(), {})
     what = (open_backbone.__doc__ or "").partition("\n")[0]
     facts = {"name": name, "kind": "closed form, no weights", "what": what, "takes": list(get_args(Known))}
-    return facts | _sizes(geometry, size, frames)
+    return facts | _provenance(backbone) | _sizes(backbone.geometry, size, frames)
+
+
+def _provenance(backbone: Any) -> Facts:
+    card = getattr(backbone, "card", None)
+    if card is None:
+        return {}
+    known = card.model_dump(include={"bytes", "sha256", "parameters", "trained_on", "compute"})
+    return {"kind": "learned, its weights are in the package", "licence": card.licence, "shipped": known}
 
 
 def _pretrained(name: str, size: tuple[int, int], frames: int, options: DiffusersOptions) -> Facts:
@@ -156,12 +164,26 @@ def fact_rows(facts: Facts) -> list[Row]:
     rows = [("name", facts["name"]), ("kind", facts["kind"])]
     rows += [(key, facts[key]) for key in ("what", "family", "licence", "note") if facts.get(key)]
     rows.append(("known frames", said_frames(facts["takes"])))
+    if "shipped" in facts:
+        rows += _shipped_rows(facts["shipped"])
     if "weights" in facts:
         rows += _weight_rows(facts["weights"])
     rows += _geometry_rows(facts["geometry"], facts["gop"])
     if "tflop" in facts:
         rows += _cost_rows(facts) + _memory_rows(facts)
     return rows
+
+
+def _shipped_rows(shipped: Facts) -> list[Row]:
+    size = (
+        f"{shipped['parameters'] / 1e6:.2f} million parameters, {shipped['bytes'] / 1e6:.2f} MB, checked when they are read"
+    )
+    return [
+        ("weights", size),
+        ("sha256", shipped["sha256"]),
+        ("trained on", shipped["trained_on"]),
+        ("compute", shipped["compute"]),
+    ]
 
 
 def _weight_rows(weights: Facts) -> list[Row]:

@@ -43,7 +43,7 @@ class StreamConfig(_Config):
     """What the decoder must know; written whole into the sequence header."""
 
     mode: str = Field(default="t2v", description="conditioning plugin")
-    backbone: str = Field(default="gaussian", description="backbone")
+    backbone: str = Field(default="tiny", description="backbone")
     backbone_options: dict[str, OptionValue] = Field(default_factory=dict, description="options of the backbone")
     gop: int = Field(default=33, ge=1, le=4096, description="most frames of a GOP")
     still: str = Field(default="avif", description="still coder of reference frames")

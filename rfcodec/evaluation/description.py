@@ -35,7 +35,7 @@ class CodecCurve(_Curve):
     """rfcodec itself; a knob other than bpp is the name of a setting, such as codebook.m."""
 
     kind: Literal["codec"] = "codec"
-    backbone: str = "gaussian"
+    backbone: str = "tiny"
     mode: str = "t2v"
     codebook: str | None = None
     preset: str = "default"

@@ -60,6 +60,7 @@ def arithmetic():
 
 def encode(name, make_clip, folder):
     count, settings = VECTORS[name]
+    settings = {"backbone": "gaussian"} | settings
     named = {key.replace(".", "__"): value for key, value in settings.items()}
     path, preset = folder / f"{name}.rfv", "gvcc" if name == "gvcc" else "default"
     api.encode(make_clip(count, WIDTH, HEIGHT), path, preset=preset, **named)

@@ -35,7 +35,7 @@ def smooth_frames(count, width=WIDTH, height=HEIGHT):
 
 def open_still(name, width=WIDTH, height=HEIGHT):
     backbone = open_backbone("gaussian", "", RuntimeConfig())
-    stream = StreamConfig(trajectory=TrajectoryConfig(steps=5, ode_tail=2))
+    stream = StreamConfig(backbone="gaussian", trajectory=TrajectoryConfig(steps=5, ode_tail=2))
     header = make_header(VideoFormat(width, height, 9, Fraction(25)), stream, backbone)
     engine = Engine(header, backbone, TrajectoryFrames)
     return registry.load("stills", name)(width, height, TrajectoryFrames(engine))

@@ -19,7 +19,7 @@ from rfcodec.playback import record_size
 from rfcodec.types import VideoFormat
 
 MODES = ["t2v", "i2v", "flf2v"]
-SMALL = {"gop": 5, "trajectory__steps": 6, "trajectory__ode_tail": 2}
+SMALL = {"backbone": "gaussian", "gop": 5, "trajectory__steps": 6, "trajectory__ode_tail": 2}
 
 
 class Recorder(Watcher):
@@ -61,7 +61,7 @@ def stream(clip, tmp_path):
 def test_arrays_in_and_out(mode, backbone, clip, tmp_path):
     path = tmp_path / "a.rfv"
     sent, received = Recorder(), Recorder()
-    result = rfcodec.encode(clip, str(path), mode=mode, backbone=backbone, bytes=3000, watcher=sent, **SMALL)
+    result = rfcodec.encode(clip, str(path), mode=mode, bytes=3000, watcher=sent, **SMALL | {"backbone": backbone})
     assert (result.path, result.size) == (path, path.stat().st_size)
     assert result.bpp == 8 * result.size / clip[..., 0].size
     pieces = list(rfcodec.decode(str(path), watcher=received))

@@ -56,7 +56,7 @@ def test_what_is_measured_on_the_prior_is_its_closed_form(save, tmp_path):
         draw = prior.sample(np.random.default_rng(seed))
         frames = backbone.decode(draw - draw.mean((1, 2, 3), keepdim=True))
         clips.append(save(tmp_path / f"{seed}.mkv", frames))
-    found = calibrate(clips, StreamConfig(gop=9), RuntimeConfig())
+    found = calibrate(clips, StreamConfig(backbone="gaussian", gop=9), RuntimeConfig())
     assert found.gops == 3
     exact = prior.profile()
     for u, mmse in zip(found.profile.log_snr, found.profile.mmse, strict=True):
@@ -96,7 +96,13 @@ def test_each_mode_and_option_has_a_profile_of_its_own(clip):
 def test_clips_are_measured_all_over(clip, monkeypatch):
     starts = []
     monkeypatch.setattr("rfcodec.calibrate._measure", lambda engine, video, start: starts.append(start) or PROFILE)
-    found = calibrate([clip], StreamConfig(gop=5), RuntimeConfig(), gops=3, watch=lambda done, profile: starts.append(-done))
+    found = calibrate(
+        [clip],
+        StreamConfig(backbone="gaussian", gop=5),
+        RuntimeConfig(),
+        gops=3,
+        watch=lambda done, profile: starts.append(-done),
+    )
     assert starts == [0, -1, 7, -2, 15, -3]
     assert (found.gops, found.profile) == (3, PROFILE)
 
@@ -116,7 +122,7 @@ def test_information_of_a_constant_error_is_the_snr():
 
 def test_a_clip_shorter_than_a_gop_is_refused(clip, cache):
     with pytest.raises(FrameRangeError, match=r"clip.mkv has 20 frames.*--gop"):
-        calibrate([clip], StreamConfig(gop=33), RuntimeConfig())
+        calibrate([clip], StreamConfig(backbone="gaussian", gop=33), RuntimeConfig())
     assert not cache.exists()
 
 
@@ -135,7 +141,7 @@ def test_a_clip_shorter_than_a_gop_is_refused(clip, cache):
 )
 def test_a_damaged_profile_is_not_used(clip, text):
     backbone = Counting()
-    found = calibrate([clip], StreamConfig(gop=9), RuntimeConfig(weights=backbone), gops=1)
+    found = calibrate([clip], StreamConfig(backbone="gaussian", gop=9), RuntimeConfig(weights=backbone), gops=1)
     found.file.write_text(text)
     header = type("Header", (), {"weights": b"counted!", "backbone_options": "", "mode": 1})
     with pytest.warns(UserWarning, match="calibrate again"):
@@ -145,7 +151,7 @@ def test_a_damaged_profile_is_not_used(clip, text):
 def test_a_cache_that_cannot_be_written_is_said(clip, cache):
     cache.write_text("a file where a folder should be")
     with pytest.raises(OutputError, match="RFCODEC_CACHE"):
-        calibrate([clip], StreamConfig(gop=9), RuntimeConfig(), gops=1)
+        calibrate([clip], StreamConfig(backbone="gaussian", gop=9), RuntimeConfig(), gops=1)
 
 
 def test_the_command_line(clip, cli, cache):

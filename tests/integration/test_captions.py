@@ -120,7 +120,9 @@ def test_json_is_not_disturbed(cli, clip_file, captioner, backbone, tmp_path):
 
 
 def test_a_backbone_that_knows_no_text_says_so(cli, clip_file, captioner, tmp_path):
-    assert "knows no text" in error_of(cli("encode", clip_file, tmp_path / "a.rfv", "--caption", captioner, *FAST))
+    assert "knows no text" in error_of(
+        cli("encode", clip_file, tmp_path / "a.rfv", "--caption", captioner, "--backbone", "gaussian", *FAST)
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -223,5 +225,5 @@ def test_nothing_is_imported_for_it_before_it_is_asked_for(process, clip_file, t
         "import sys\nfrom rfcodec import registry\nfrom rfcodec.cli import app\nregistry.loadable('captioners')\n"
         "app(sys.argv[1:], standalone_mode=False)\nprint('transformers' in sys.modules)"
     )
-    outcome = process("-c", code, "encode", clip_file, tmp_path / "a.rfv", *FAST, "--json")
+    outcome = process("-c", code, "encode", clip_file, tmp_path / "a.rfv", "--backbone", "gaussian", *FAST, "--json")
     assert outcome.out.splitlines()[-1] == "False", outcome.err

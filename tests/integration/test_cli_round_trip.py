@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 MODES = ["t2v", "i2v", "flf2v"]
-FAST = ["--set", "trajectory.steps=6", "--set", "trajectory.ode_tail=2"]
+FAST = ["--backbone", "gaussian", "--set", "trajectory.steps=6", "--set", "trajectory.ode_tail=2"]
 SMALL = [*FAST, "--gop", 5]
 FEW_ATOMS = [*SMALL, "--preset", "gvcc", "--set", "codebook.k=128", "--set", "codebook.m=32"]
 COMBINATIONS = [("t2v", "avif"), *((mode, still) for mode in MODES[1:] for still in ("avif", "trajectory", "png"))]

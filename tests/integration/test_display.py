@@ -19,7 +19,7 @@ from rfcodec.errors import ConfigError
 from rfcodec.flow.time_grid import level_to_time
 from rfcodec.presets import runtime
 
-SMALL = {"gop": 5, "trajectory__steps": 10, "trajectory__ode_tail": 4, "bytes": 1500}
+SMALL = {"backbone": "gaussian", "gop": 5, "trajectory__steps": 10, "trajectory__ode_tail": 4, "bytes": 1500}
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,8 @@ from rfcodec.errors import (
 from rfcodec.metrics import Lpips
 
 MODES = ["t2v", "i2v", "flf2v"]
-FAST = ["--set", "trajectory.steps=6", "--set", "trajectory.ode_tail=2", "--gop", "5"]
-SMALL = {"gop": 5, "trajectory__steps": 6, "trajectory__ode_tail": 2}
+FAST = ["--backbone", "gaussian", "--set", "trajectory.steps=6", "--set", "trajectory.ode_tail=2", "--gop", "5"]
+SMALL = {"backbone": "gaussian", "gop": 5, "trajectory__steps": 6, "trajectory__ode_tail": 2}
 OURS = (BitstreamError, ConfigError, BackboneError)
 MOST_PIXELS = 1 << 17  # a damaged header may ask for more, and get it; here nobody has the time
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from rfcodec import api
 verb, source, target = sys.argv[1:]
 if verb == "encode":
-    settings = {"gop": 5, "trajectory__steps": 3, "trajectory__ode_tail": 1, "codebook__memory": 4}
+    settings = {"backbone": "gaussian", "gop": 5, "trajectory__steps": 3, "trajectory__ode_tail": 1, "codebook__memory": 4}
     api.encode(source, target, mode="i2v", bpp=0.1, **settings)
     frames = 0
 else:

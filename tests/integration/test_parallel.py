@@ -12,7 +12,7 @@ from rfcodec.codec import open_encoder as parallel_engine
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneMismatch, BudgetTooSmall, ConfigError
 
-SETTINGS = {"bpp": 1.0, "gop": 5, "trajectory__steps": 4}
+SETTINGS = {"backbone": "gaussian", "bpp": 1.0, "gop": 5, "trajectory__steps": 4}
 HERE = RuntimeConfig(jobs=2, executor="serial")  # the same tasks, without the start of processes
 
 
@@ -119,7 +119,7 @@ def test_a_live_model_is_not_sent(clip, tmp_path):
 
 
 def test_by_command_line(cli, clip_file, tmp_path):
-    common = ["--mode", "flf2v", "--bpp", "1", "--gop", "7", "--steps", "4"]
+    common = ["--backbone", "gaussian", "--mode", "flf2v", "--bpp", "1", "--gop", "7", "--steps", "4"]
     alone = cli("encode", clip_file, tmp_path / "a.rfv", *common)
     shared = cli("encode", clip_file, tmp_path / "b.rfv", *common, "--jobs", "2", "--executor", "serial")
     assert (alone.status, shared.status) == (0, 0), alone.err + shared.err

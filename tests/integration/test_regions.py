@@ -14,7 +14,7 @@ from rfcodec.regions import open_mask, region_weights
 from rfcodec.types import Geometry, GopSpan, VideoFormat
 from rfcodec.video import ArrayVideo
 
-SMALL = {"gop": 9, "trajectory__steps": 10, "bytes": 1200}
+SMALL = {"backbone": "gaussian", "gop": 9, "trajectory__steps": 10, "bytes": 1200}
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,10 @@ def test_a_picture_a_video_and_an_array_are_one_mask(source, mask, cli, save, tm
     Image.fromarray(mask).resize((48, 32), Image.Resampling.NEAREST).save(tmp_path / "mask.png")
     video = save(tmp_path / "mask.mkv", np.repeat(np.repeat(mask[None, ..., None], 9, 0), 3, 3))
     clip = save(tmp_path / "clip.mkv", source)
-    few = ["--bytes", 900, "--set", "trajectory.steps=4", "--gop", 9]
+    few = ["--backbone", "gaussian", "--bytes", 900, "--set", "trajectory.steps=4", "--gop", 9]
     for name, roi in (("picture", tmp_path / "mask.png"), ("video", video)):
         assert cli("encode", clip, tmp_path / f"{name}.rfv", "--roi", roi, *few).status == 0
-    api.encode(source, tmp_path / "array.rfv", roi=mask, bytes=900, gop=9, trajectory__steps=4)
+    api.encode(source, tmp_path / "array.rfv", roi=mask, backbone="gaussian", bytes=900, gop=9, trajectory__steps=4)
     symbols = [api.info(tmp_path / f"{name}.rfv").gops[0].symbols for name in ("picture", "video", "array")]
     assert symbols[0] == symbols[1] == symbols[2]
 

@@ -220,6 +220,7 @@ def units():
     """A chain of three GOPs with references, symbols and corrections."""
     video = ArrayVideo(small_video(7, 12, 10), Fraction(25))
     few_steps = {"mode": "i2v", "gop": 3, "trajectory.steps": 4, "trajectory.ode_tail": 1, "still": "trajectory"}
+    few_steps["backbone"] = "gaussian"
     stream, _ = configure("default", few_steps)
     effort = EncoderConfig(bytes=1500, correction_share=0.4)
     return list(codec.encode(video, stream, effort, RuntimeConfig()))

@@ -23,6 +23,7 @@ trajectory.steps = 8
 [[curves]]
 kind = "codec"
 label = "GVCC"
+backbone = "gaussian"
 preset = "gvcc"
 knob = "codebook.m"
 values = [8, 16]

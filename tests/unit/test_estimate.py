@@ -1,5 +1,6 @@
 """Estimates without weights: against figures that were published or measured, and what the command line says of them."""
 
+import hashlib
 import inspect
 import json
 from functools import cache
@@ -17,6 +18,7 @@ from rfcodec.backbones.diffusers.operations import CALLS, Call, count_operations
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.sources import HUB_ID, checkpoints
+from rfcodec.backbones.tiny.weights import folder
 from rfcodec.errors import ConfigError, MissingWeights, UnknownPlugin
 from rfcodec.profiles import PILOT_LOG_SNR
 
@@ -230,6 +232,15 @@ def test_whether_weights_are_here(tmp_path, monkeypatch, uncounted):
     assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["missing"] == ["transformer"]
     (tmp_path / "transformer" / "two.safetensors").touch()
     assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["missing"] == []
+
+
+def test_weights_in_the_package_say_whence_they_are():
+    facts = backbone_facts("tiny", (64, 64), 9, HALF)
+    told, stored = dict(fact_rows(facts)), folder() / "tiny.safetensors"
+    assert told["sha256"] == hashlib.sha256(stored.read_bytes()).hexdigest()
+    assert f"{stored.stat().st_size / 1e6:.2f} MB" in told["weights"]
+    assert facts["shipped"]["bytes"] == stored.stat().st_size
+    assert all(told[label] for label in ("trained on", "compute", "licence"))
 
 
 def test_names_that_say_nothing_are_refused(tmp_path):

@@ -15,7 +15,7 @@ from rfcodec.types import Identity, VideoFormat
 FORMAT = VideoFormat(1280, 720, 97, Fraction(30000, 1001))
 IDENTITY = Identity("gaussian", bytes(range(8)), "cpu float32")
 BACKBONE = SimpleNamespace(identity=IDENTITY, tail_share=0.3)
-HEADER = make_header(FORMAT, StreamConfig(), BACKBONE)
+HEADER = make_header(FORMAT, StreamConfig(backbone="gaussian"), BACKBONE)
 
 
 def test_a_header_comes_back():
@@ -34,7 +34,9 @@ def test_the_header_gives_back_the_format():
 
 
 def test_coded_steps_are_those_before_the_tail():
-    header = make_header(FORMAT, StreamConfig(trajectory=TrajectoryConfig(steps=12, ode_tail=5)), BACKBONE)
+    header = make_header(
+        FORMAT, StreamConfig(backbone="gaussian", trajectory=TrajectoryConfig(steps=12, ode_tail=5)), BACKBONE
+    )
     assert header.coded_steps == 7
 
 
@@ -111,7 +113,7 @@ def test_ids_of_names_are_fixed_for_ever():
     ],
 )
 def test_an_engine_has_the_settings_that_made_the_header(trajectory):
-    stream = StreamConfig(trajectory=trajectory)
+    stream = StreamConfig(backbone="gaussian", trajectory=trajectory)
     backbone = open_backbone("gaussian", "", RuntimeConfig())
     header = make_header(VideoFormat(16, 16, 3, Fraction(25)), stream, backbone)
     engine = Engine(fields.read_whole(SequenceHeader, fields.write(header)), backbone, TrajectoryFrames)

@@ -1,17 +1,14 @@
 """The options of a pretrained pipeline: all that a decoder must repeat to compute the same numbers."""
 
-from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from rfcodec.errors import ConfigError
+from rfcodec.backbones.options import BackboneOptions
 
 
-class DiffusersOptions(BaseModel):
+class DiffusersOptions(BackboneOptions):
     """Fields of `backbone_options` in the stream. What is not given stands at its default and costs no bytes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     guidance: float = Field(default=1.0, ge=1, le=100, description="guidance scale; 1: off, at half the cost")
     guidance_2: float | None = Field(default=None, ge=1, le=100, description="that of the second expert")
@@ -53,15 +50,6 @@ class DiffusersOptions(BaseModel):
         if idle:
             raise ValueError(f"{idle[0]} has no effect without guidance above 1, quantization=gguf or cache=magcache")
         return self
-
-    @classmethod
-    def read(cls, options: Mapping[str, str]) -> "DiffusersOptions":
-        """Options by name; raises ConfigError with the legal ones."""
-        try:
-            return cls(**options)  # type: ignore[arg-type]
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise ConfigError(f"backbone_options: {faults}; legal names: {', '.join(cls.model_fields)}") from None
 
     def profile_words(self) -> str:
         """What of the arithmetic is not at its default, for the numeric profile."""

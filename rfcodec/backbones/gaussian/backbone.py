@@ -62,6 +62,12 @@ class GaussianBackbone:
         return KnownFrame(position, latents, np.where(self._transform.motion & (position > 0), np.inf, error))
 
 
+def slower(backbone: GaussianBackbone, share: float) -> GaussianBackbone:
+    """The pixel backbone whose frames change at a share of the usual rate."""
+    spectrum = backbone.spectrum.model_copy(update={"rate": share * backbone.spectrum.rate})
+    return GaussianBackbone(backbone.identity.name, spectrum, PixelTransform(), (backbone.tail_share, backbone.tail_end))
+
+
 def _open(name: str, table: str, transform: Transform, tail: tuple[float, float]) -> GaussianBackbone:
     spectrum = Spectrum.load(Path(str(files("rfcodec.backbones.gaussian") / table)))
     return GaussianBackbone(name, spectrum, transform, tail)

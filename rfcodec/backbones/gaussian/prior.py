@@ -21,6 +21,7 @@ from rfcodec.flow.path import clean_to_velocity, time_of_snr
 from rfcodec.protocols import Shape
 from rfcodec.types import InformationProfile
 
+Rings = Float32[np.ndarray, "c f k"]
 UNTHREADED_PRODUCTS = 1 << 18
 
 
@@ -65,6 +66,12 @@ class GaussianPrior:
         variances, counts = self.mode_variances()
         return float(np.average(variances * t * t / ((1 - t) ** 2 * variances + t * t), weights=counts))
 
+    def frame_mmse(self, t: float) -> Float64[np.ndarray, "c f"]:
+        """Mean squared error of x0_hat at time t for each channel and frame."""
+        left = self._eigenvalues * t * t / ((1 - t) ** 2 * self._eigenvalues + t * t)
+        spread = np.einsum("cbfm,cbm->cbf", self._basis**2, left)
+        return np.average(spread, axis=1, weights=self.counts)
+
     def profile(self) -> InformationProfile:
         """mmse(t) at ln A = -7, -6.5, ... 4, in closed form."""
         log_snr = tuple(k / 2 for k in range(-14, 9))
@@ -76,36 +83,43 @@ class GaussianPrior:
 
     def clean(self, x: Tensor, t: float) -> Tensor:
         """E[x0 | x_t = x]: each ring's Wiener matrix over time."""
-        gain = self._eigenvalues * (1 - t) / ((1 - t) ** 2 * self._eigenvalues + t * t)
-        return self._map_modes(x, gain, np.float32(1 - t))
+        return self.from_rings(self.clean_rings(self.to_rings(x), t)).to(x.device)
 
     def sample(self, generator: np.random.Generator) -> Tensor:
         """A draw from the prior, for tests and benchmarks."""
         white = torch.from_numpy(generator.standard_normal(self.shape, dtype=np.float32))
-        return self._map_modes(white, np.sqrt(self._eigenvalues), np.float32(0))
+        return self.from_rings(self._map_modes(self.to_rings(white), np.sqrt(self._eigenvalues), np.float32(0)))
 
-    def _map_modes(self, x: Tensor, gain: Float64[np.ndarray, "c b f"], mean_share: np.float32) -> Tensor:
+    def clean_rings(self, rings: Rings, t: float) -> Rings:
+        """`clean` on coefficients, as `to_rings` has them; priors over one shape share these."""
+        gain = self._eigenvalues * (1 - t) / ((1 - t) ** 2 * self._eigenvalues + t * t)
+        return self._map_modes(rings, gain, np.float32(1 - t))
+
+    def _map_modes(self, rings: Rings, gain: Float64[np.ndarray, "c b f"], mean_share: np.float32) -> Rings:
         # mean + M (x - mean_share mean), with M = basis diag(gain) basis'
         matrices = ((self._basis * gain[..., None, :]) @ self._basis.swapaxes(-1, -2)).astype(np.float32)
-        rings = self._to_rings(x.cpu().numpy())
         if self._mean is not None:
-            rings -= mean_share * self._mean
+            rings = rings - mean_share * self._mean
         mapped = np.empty_like(rings)
         for b, ring in enumerate(self._slices):
             _multiply(matrices[:, b], rings[:, :, ring], mapped[:, :, ring])
         if self._mean is not None:
             mapped += self._mean
-        return torch.from_numpy(self._from_rings(mapped)).to(x.device)
+        return mapped
 
-    def _to_rings(self, x: Float32[np.ndarray, "c f h w"]) -> Float32[np.ndarray, "c f k"]:
-        coefficients = scipy.fft.dctn(x, axes=(2, 3), norm="ortho", workers=torch.get_num_threads())
-        return coefficients.reshape(*x.shape[:2], -1).take(self._order, axis=2)
+    def to_rings(self, x: Float32[Tensor | np.ndarray, "c f h w"]) -> Rings:
+        """Coefficients of the cosine transform over height and width, ring by ring."""
+        frames = x.cpu().numpy() if isinstance(x, Tensor) else x
+        coefficients = scipy.fft.dctn(frames, axes=(2, 3), norm="ortho", workers=torch.get_num_threads())
+        return coefficients.reshape(*frames.shape[:2], -1).take(self._order, axis=2)
 
-    def _from_rings(self, rings: Float32[np.ndarray, "c f k"]) -> Float32[np.ndarray, "c f h w"]:
+    def from_rings(self, rings: Rings) -> Tensor:
+        """Inverse of `to_rings`."""
         coefficients = np.empty_like(rings)
         coefficients[:, :, self._order] = rings
         grid = coefficients.reshape(*rings.shape[:2], *self.shape[2:])
-        return scipy.fft.idctn(grid, axes=(2, 3), norm="ortho", workers=torch.get_num_threads(), overwrite_x=True)
+        inverse = scipy.fft.idctn(grid, axes=(2, 3), norm="ortho", workers=torch.get_num_threads(), overwrite_x=True)
+        return torch.from_numpy(inverse)
 
     def _condition(
         self, known: tuple[KnownFrame, ...]
@@ -140,7 +154,7 @@ class GaussianPrior:
     ) -> np.ndarray | None:
         if not known:
             return None
-        values = self._to_rings(np.stack([frame.latents for frame in known], axis=1))
+        values = self.to_rings(np.stack([frame.latents for frame in known], axis=1))
         mean = np.empty((*self.shape[:2], values.shape[2]), np.float32)
         for weights, ring in zip(regression.astype(np.float32), self._slices, strict=True):
             _multiply(weights, values[:, :, ring], mean[:, :, ring])

@@ -1,0 +1,85 @@
+"""What an autoencoder in the format of Wan reaches in minutes on a CPU: the ceiling of a latent flow (docs/tiny.md).
+
+python -m benchmarks.latent_trial CACHE --minutes 10, over clips scaled by `python -m rfcodec.backbones.tiny.training scale`.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from rfcodec.backbones.tiny.training.clips import RandomCrops
+from rfcodec.backbones.tiny.training.validation import held_back
+from rfcodec.types import Frames
+
+FRAMES, LINES, RATE = 9, 144, 2e-3
+
+
+def main(
+    cache: Annotated[Path, typer.Argument(help="Folder of scaled clips.")],
+    minutes: Annotated[float, typer.Option(help="Time to train.")] = 10.0,
+    channels: Annotated[int, typer.Option(help="Channels of the latents.")] = 16,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+) -> None:
+    """Trains the autoencoder (L1 and gradients), and measures its PSNR on clips that were held back."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    training, apart = held_back(sorted(cache.glob(f"*.{LINES}.npy")))
+    autoencoder = AutoencoderKLWan(
+        base_dim=32, dim_mult=[1, 2, 4], num_res_blocks=1, z_dim=channels, temperal_downsample=[True, True]
+    )
+    steps = _train(autoencoder, training, 60 * minutes)
+    count = sum(parameter.numel() for parameter in autoencoder.parameters())
+    table = Table("clip", "PSNR dB", title=f"{count / 1e6:.1f} M parameters, {steps} steps, {minutes:g} min")
+    for path in apart:
+        frames = np.load(path, mmap_mode="r")[:FRAMES, :, :256]
+        table.add_row(path.name.split(".")[0], f"{_psnr(autoencoder, frames):.2f}")
+    Console().print(table)
+
+
+def _train(autoencoder: AutoencoderKLWan, clips: list[Path], seconds: float) -> int:
+    crops, generator = RandomCrops(clips), np.random.default_rng(0)
+    optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=RATE)
+    began, steps = time.monotonic(), 0
+    for percent in track(range(100), "training"):
+        share = min(1.0, 2 - percent / 50)
+        optimizer.param_groups[0]["lr"] = RATE * share
+        while time.monotonic() - began < seconds * (percent + 1) / 100:
+            frames = _unit(crops.draw(generator).frames[:FRAMES, :64, :64])
+            found = autoencoder.decode(autoencoder.encode(frames).latent_dist.mode()).sample
+            loss = (found - frames).abs().mean() + sum(
+                (_slope(found, d) - _slope(frames, d)).abs().mean() for d in (2, 3, 4)
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(autoencoder.parameters(), 1.0)
+            optimizer.step()
+            steps += 1
+    return steps
+
+
+def _psnr(autoencoder: AutoencoderKLWan, frames: Frames) -> float:
+    with torch.inference_mode():
+        whole = _unit(frames)
+        found = autoencoder.decode(autoencoder.encode(whole).latent_dist.mode()).sample.clamp(-1, 1)
+    return float(10 * torch.log10(4 / (found - whole).square().mean()))
+
+
+def _unit(frames: Frames) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+
+
+def _slope(x: Tensor, dim: int) -> Tensor:
+    return x.diff(dim=dim)
+
+
+if __name__ == "__main__":
+    typer.run(main)

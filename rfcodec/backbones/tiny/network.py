@@ -1,0 +1,115 @@
+"""The network of the tiny backbone: a space-time U-Net that sees a GOP as a batch of frames (docs/tiny.md, section 1)."""
+
+import math
+from itertools import pairwise
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+WIDTHS = (32, 96, 192, 256)  # channels at a half, a quarter, an eighth and a sixteenth of the lines
+REACH = (1, 1, 2, 4)  # frames that features travel in one block of each level
+HIDDEN = 128
+FREQUENCIES = 4
+CANDIDATES = 4  # other linear estimates: two of slower priors, the first and the last frame
+FEATURES = 3 * (2 + CANDIDATES)  # the estimate, the noise it leaves, and how candidates differ from it, in three colours
+FRAME_SIGNALS = 6
+MULTIPLE = 2 ** len(WIDTHS)
+
+
+@final
+class TinyNetwork(nn.Module):
+    """(f, FEATURES, h, w), the time and (f, FRAME_SIGNALS) to (f, 3 + CANDIDATES, h, w); zero before training.
+
+    Of the output, three planes are a correction and each other one the share of a candidate.
+    Frames mix by shifting a part of the channels in time, which costs no multiplication. Time enters by scaling rows of
+    the weights, so that a GOP costs the same at every time.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = WIDTHS, reach: tuple[int, ...] = REACH) -> None:
+        super().__init__()
+        self.widths, self.reach = widths, reach
+        self.time = nn.Sequential(Linear(2 * FREQUENCIES + 1, HIDDEN), nn.SiLU(), Linear(HIDDEN, HIDDEN), nn.SiLU())
+        self.frame = Linear(FRAME_SIGNALS, HIDDEN)
+        self.per_frame = Linear(HIDDEN, widths[0])
+        self.enter = nn.Conv2d(4 * FEATURES, widths[0], 3, padding=1)
+        steps = list(pairwise(widths))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in steps)
+        # not a convolution and a shuffle of pixels: that one's last digits depend on the number of threads
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in steps)
+        self.before = nn.ModuleList(Block(w, r) for w, r in zip(widths, reach, strict=True))
+        self.after = nn.ModuleList(Block(w, r) for w, r in zip(widths, reach, strict=True))
+        self.leave = nn.Conv2d(widths[0], 4 * (3 + CANDIDATES), 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(
+        self, features: Float[Tensor, "f i h w"], log_snr: float, signals: Float[Tensor, "f s"]
+    ) -> Float[Tensor, "f o h w"]:
+        """The correction, in units of the Wiener estimate's deviation, and shares of candidates; any height and width."""
+        height, width = features.shape[2:]
+        margin = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
+        padded = functional.pad(features, margin, mode="replicate").contiguous(memory_format=torch.channels_last)
+        time = self.time(_wave(log_snr, features))
+        x = self.enter(functional.pixel_unshuffle(padded, 2))
+        x = x + self.per_frame(functional.silu(self.frame(signals) + time))[:, :, None, None]
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.before):
+            x = block(x, time)
+            if level < len(self.down):
+                skips.append(x)
+                x = self.down[level](x)
+        for level in reversed(range(len(self.after))):
+            if level < len(self.up):
+                x = skips[level] + self.up[level](x)
+            x = self.after[level](x, time)
+        return functional.pixel_shuffle(self.leave(x), 2)[:, :, :height, :width]
+
+
+@final
+class Block(nn.Module):
+    """x + conv(relu(conv(x shifted in time))); the time scales the inner channels and shifts them."""
+
+    def __init__(self, width: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.modulation = Linear(HIDDEN, 2 * width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Float[Tensor, "f c h w"], time: Float[Tensor, "hidden"]) -> Float[Tensor, "f c h w"]:
+        """Features of the same shape."""
+        scale, offset = self.modulation(time).chunk(2)
+        weight = self.first.weight * (1 + scale)[:, None, None, None]
+        inner = functional.relu(functional.conv2d(self._shift(x), weight, self.first.bias + offset, padding=1))
+        return x + self.second(inner)
+
+    def _shift(self, x: Tensor) -> Tensor:
+        quarter, reach = x.shape[1] // 4, self.reach
+        shifted = torch.zeros_like(x)
+        shifted[reach:, :quarter] = x[:-reach, :quarter]
+        shifted[:-reach, quarter : 2 * quarter] = x[reach:, quarter : 2 * quarter]
+        shifted[:, 2 * quarter :] = x[:, 2 * quarter :]
+        return shifted
+
+
+@final
+class Linear(nn.Linear):
+    """For a few numbers: without the product of a BLAS, whose last digits depend on the number of threads."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """... i to ... o."""
+        return (input[..., None, :] * self.weight).sum(-1) + self.bias
+
+
+def _wave(log_snr: float, like: Tensor) -> Tensor:
+    angles = [log_snr * math.pi / 16 * 2**k for k in range(FREQUENCIES)]
+    waves = [f(a) for a in angles for f in (math.sin, math.cos)]
+    return torch.tensor([log_snr / 8, *waves], dtype=like.dtype, device=like.device)

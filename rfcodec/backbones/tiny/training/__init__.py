@@ -1,0 +1,1 @@
+"""How the weights of the tiny backbone were made: python -m rfcodec.backbones.tiny.training --help."""

@@ -1,0 +1,27 @@
+"""Curves of a run as a picture: what is left of the Wiener estimate's error."""
+
+import json
+from pathlib import Path
+
+
+def draw(run: Path) -> Path:
+    """Reads log.jsonl of a run and writes curves.png beside it."""
+    # here, because it is no requirement of the package and writes a cache where it is imported
+    import matplotlib.pyplot as plt
+
+    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    losses = [(e["step"], e["training"]) for e in entries if "training" in e]
+    checks = [(e["step"], e["held_back"]) for e in entries if "held_back" in e]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    left.plot(*zip(*losses, strict=True), linewidth=1)
+    left.set(xlabel="step", title="crops for training, all times", ylabel="share of the Wiener estimate's error")
+    for t in checks[0][1] if checks else ():
+        right.plot([step for step, _ in checks], [found[t] for _, found in checks], marker=".", label=f"t = {t}")
+    right.set(xlabel="step", title="crops that were held back")
+    right.legend()
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+    path = run / "curves.png"
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path

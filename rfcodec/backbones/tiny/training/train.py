@@ -1,0 +1,162 @@
+"""Flow matching of the correction: squared error in units of the Wiener estimate's (docs/tiny.md, section 3)."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from rfcodec.backbones.tiny.denoiser import corrected
+from rfcodec.backbones.tiny.network import WIDTHS, TinyNetwork
+from rfcodec.backbones.tiny.training.examples import Example, Examples
+from rfcodec.backbones.tiny.training.optimizer import optimizers
+from rfcodec.backbones.tiny.training.validation import held_back, means, shares
+
+LOG_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast: warm up, keep the rate, and fall to nothing over the last `decay` steps."""
+
+    steps: int
+    decay: int
+    crops: int = 1  # crops a step
+    rate: float = 0.005
+    warm_up: int = 100
+    ema: float = 0.998
+    check_steps: int = 300
+    seed: int = 1
+    workers: int = 1  # processes that make examples
+    widths: tuple[int, ...] = WIDTHS
+
+    def rate_share(self, step: int) -> float:
+        """The share of the full rate at a step."""
+        return max(0.0, min(1.0, (step + 1) / self.warm_up, (self.steps - step) / max(self.decay, 1)))
+
+
+@final
+class Training:
+    """A network, its average, its optimizers and how far they are; `folder` keeps all of them."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan, self.folder = plan, folder
+        self.network = seeded(TinyNetwork(plan.widths), plan.seed)
+        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(plan.ema))
+        self.optimizers = optimizers(self.network, plan.rate)
+        self._rates = [group["lr"] for one in self.optimizers for group in one.param_groups]
+        self.step, self.seconds = 0, 0.0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def resume(self, checkpoint: Path) -> None:
+        """Goes on from a checkpoint."""
+        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for one, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            one.load_state_dict(saved)
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self, name: str) -> None:
+        """Writes a checkpoint under its name only once it is whole."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [one.state_dict() for one in self.optimizers],
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        partial = self.folder / f"{name}.partial"
+        torch.save(state, partial)
+        partial.replace(self.folder / name)
+
+    def run(self, scaled: list[Path]) -> None:
+        """Trains to the end of the plan; scaled clips as `scale_clips` leaves them."""
+        training, apart = held_back(scaled)
+        examples = self._examples(training)
+        left: list[float] = []
+        began = time.monotonic() - self.seconds
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns) as bar:
+            task = bar.add_task("training", total=self.plan.steps, completed=self.step)
+            while self.step < self.plan.steps:
+                if self.step == self.plan.steps - self.plan.decay:
+                    self.save("before_decay.pt")
+                left.append(self._advance([next(examples) for _ in range(self.plan.crops)]))
+                self.step += 1
+                self.seconds = time.monotonic() - began
+                bar.update(task, completed=self.step)
+                if self.step % LOG_STEPS == 0:
+                    mean = math.exp(sum(left) / len(left))
+                    bar.update(task, description=f"left {mean:.3f}")
+                    self._log({"step": self.step, "seconds": self.seconds, "training": mean})
+                    left.clear()
+                if self.step % self.plan.check_steps == 0 or self.step == self.plan.steps:
+                    bar.print(self._check(apart))
+
+    def _examples(self, training: list[Path]) -> Iterator[Example]:
+        begin, end = self.step * self.plan.crops, self.plan.steps * self.plan.crops
+        dataset = Examples(training, self.plan.seed, end)
+        return iter(DataLoader(dataset, batch_size=None, sampler=range(begin, end), num_workers=self.plan.workers))
+
+    def _advance(self, examples: list[Example]) -> float:
+        share = self.plan.rate_share(self.step)
+        groups = [group for one in self.optimizers for group in one.param_groups]
+        for group, rate in zip(groups, self._rates, strict=True):
+            group["lr"] = rate * share
+        left = 0.0
+        for example in examples:
+            error, wiener = errors(self.network, example)
+            # what the prior expects alone would favour the hardest clips, what it gets here alone those that stand still
+            (error / torch.sqrt(wiener * example.mse) / len(examples)).backward()
+            left += float(torch.log(error.detach() / wiener)) / len(examples)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0, error_if_nonfinite=True)
+        for one in self.optimizers:
+            one.step()
+        self.average.update_parameters(self.network)
+        for one in self.optimizers:
+            one.zero_grad(set_to_none=True)
+        return left
+
+    def _check(self, apart: list[Path]) -> str:
+        self.save("last.pt")
+        found = means(shares(self.averaged(), apart))
+        self._log({"step": self.step, "seconds": self.seconds, "held_back": {str(t): share for t, share in found.items()}})
+        return f"step {self.step}: error left of Wiener's " + "  ".join(f"t={t}: {found[t]:.3f}" for t in found)
+
+    def averaged(self) -> TinyNetwork:
+        """The average over the last steps, which is what ships."""
+        network = self.average.module
+        assert isinstance(network, TinyNetwork)
+        return network
+
+    def _log(self, entry: dict[str, Any]) -> None:
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(entry) + "\n")
+        (self.folder / "plan.json").write_text(json.dumps(asdict(self.plan), indent=2) + "\n")
+
+
+def seeded(network: TinyNetwork, seed: int) -> TinyNetwork:
+    """The network with kernels drawn anew, uniform over 1 / sqrt(inputs); what is zero stays so."""
+    generator = np.random.default_rng(seed)
+    for parameter in network.parameters():
+        if parameter.ndim > 1 and bool(parameter.any()):
+            bound = parameter[0].numel() ** -0.5
+            drawn = generator.uniform(-bound, bound, parameter.shape).astype(np.float32)
+            parameter.data.copy_(torch.from_numpy(drawn))
+    return network
+
+
+def errors(network: TinyNetwork, example: Example) -> tuple[Tensor, Tensor]:
+    """Mean squared errors of x0_hat and of the Wiener estimate."""
+    error = (corrected(network, example.estimate) - example.clean).square().mean()
+    return error, (example.estimate.wiener - example.clean).square().mean()

@@ -1,0 +1,57 @@
+"""Denoising error against the Wiener estimate, on fixed crops of clips that were held back."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rfcodec.backbones.tiny.denoiser import corrected
+from rfcodec.backbones.tiny.network import TinyNetwork
+from rfcodec.backbones.tiny.training.clips import RandomCrops
+from rfcodec.backbones.tiny.training.examples import MODES, example
+from rfcodec.types import Frames
+
+TIMES = (0.9, 0.7, 0.5, 0.3, 0.1)
+HELD_BACK = ("coast", "crosswalk", "mdn_bug", "tos_robots", "webcam_two")
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is left of the Wiener estimate's squared error, from 0 to 1."""
+
+    clip: str
+    mode: str
+    t: float
+    share: float
+
+
+def held_back(scaled: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The clips for training and those that were held back."""
+    apart = [path for path in scaled if path.name.split(".")[0] in HELD_BACK]
+    return [path for path in scaled if path not in apart], apart
+
+
+def shares(network: TinyNetwork, scaled: list[Path]) -> list[Share]:
+    """A crop of each clip, in a mode of its own, at each of TIMES; always the same crops and noise."""
+    found: list[Share] = []
+    for k, clip in enumerate(sorted({path.name.split(".")[0] for path in scaled})):
+        generator = np.random.default_rng((SEED, k))
+        crop = RandomCrops([path for path in scaled if path.name.startswith(f"{clip}.")]).draw(generator)
+        mode = MODES[k % len(MODES)]
+        found += [Share(clip, mode, t, share_left(network, crop.frames, mode, t, generator)) for t in TIMES]
+    return found
+
+
+def share_left(network: TinyNetwork, frames: Frames, mode: str, t: float, generator: np.random.Generator) -> float:
+    """Squared error of the network's estimate over that of the Wiener estimate, at time t with noise of the generator."""
+    one = example(frames, mode, t, generator)
+    with torch.inference_mode():
+        error = (corrected(network, one.estimate) - one.clean).square().mean()
+    return float(error / (one.estimate.wiener - one.clean).square().mean())
+
+
+def means(found: list[Share]) -> dict[float, float]:
+    """Mean share at each time."""
+    return {t: float(np.mean([one.share for one in found if one.t == t])) for t in TIMES}

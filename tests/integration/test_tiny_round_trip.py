@@ -1,0 +1,37 @@
+"""The default backbone by the command line: every mode, decoded in a fresh process to what the encoder saw."""
+
+import json
+
+import numpy as np
+import pytest
+
+FEW = ["--set", "trajectory.steps=6"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "more"), [("t2v", []), ("i2v", ["--gop", 7]), ("flf2v", ["--gop", 7, "--still", "trajectory"])]
+)
+def test_a_fresh_process_decodes_what_the_encoder_saw(mode, more, process, cli, load, clip_file, tmp_path):
+    files = [clip_file, tmp_path / "a.rfv", "--recon", tmp_path / "recon.mkv"]
+    told = cli("encode", *files, "--mode", mode, "--bytes", 3000, *more, *FEW)
+    assert told.status == 0, told.err
+    decoded = process("-m", "rfcodec", "decode", tmp_path / "a.rfv", tmp_path / "b.mkv")
+    assert decoded.status == 0, decoded.err
+    assert np.array_equal(load(tmp_path / "recon.mkv"), load(tmp_path / "b.mkv"))
+    assert 0.98 * 3000 <= (tmp_path / "a.rfv").stat().st_size <= 3000
+    header = json.loads(cli("info", tmp_path / "a.rfv", "--json").out)["header"]
+    assert header["backbone"] == "tiny"
+
+
+def test_its_precision_is_an_option_of_the_stream(cli, clip_file, tmp_path):
+    rough = ["--set", "backbone_options.dtype=bfloat16", "--frames", "0:3", "--bytes", 900, *FEW]
+    told = cli("encode", clip_file, tmp_path / "a.rfv", *rough)
+    assert told.status == 0, told.err
+    assert "bfloat16" in cli("info", tmp_path / "a.rfv").out
+    assert "the digest of 1 of 1 GOPs" in cli("decode", tmp_path / "a.rfv", tmp_path / "a.mkv").err
+
+
+def test_a_known_profile_needs_no_pilot_pass(cli, clip_file, tmp_path):
+    told = cli("encode", clip_file, tmp_path / "a.rfv", "--set", "profile=backbone", "--bytes", 2000, *FEW)
+    assert told.status == 0, told.err
+    assert "nothing is known" not in told.err

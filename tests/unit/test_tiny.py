@@ -1,0 +1,236 @@
+"""The tiny backbone: starts as the Gaussian one, takes any size, and refuses weights that are not its own."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from rfcodec.backbones.gaussian.backbone import pixel_backbone, slower
+from rfcodec.backbones.tiny.backbone import TinyBackbone, TinyOptions, tiny_backbone
+from rfcodec.backbones.tiny.denoiser import Denoiser, PriorBank, corrected
+from rfcodec.backbones.tiny.network import MULTIPLE, TinyNetwork
+from rfcodec.backbones.tiny.weights import folder, read_card, read_network, write_network
+from rfcodec.config import RuntimeConfig
+from rfcodec.errors import ConfigError, MissingWeights, UnsupportedCondition
+from rfcodec.flow.path import interpolate
+from rfcodec.protocols import Condition, Reference
+
+FACTS = {"trained_on": "nothing", "licence": "none", "compute": "none", "tail_share": 0.2, "tail_end": 0.15}
+WIDTHS = (4, 8, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return PriorBank()
+
+
+@pytest.fixture
+def frames(make_clip):
+    return make_clip(5, 40, 24)
+
+
+def a_condition(frames, first=False, last=False):
+    count, height, width, _ = frames.shape
+    references = {
+        "first": Reference(frames[0], 1.0) if first else None,
+        "last": Reference(frames[-1], 2.0) if last else None,
+    }
+    return Condition(count, width, height, **references)
+
+
+def noisy(frames, t, seed=0):
+    clean = pixel_backbone(RuntimeConfig(), {}).encode(frames)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+    return clean, interpolate(clean, noise, t)
+
+
+# The denoiser
+
+
+@pytest.mark.parametrize(("first", "last"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("t", [1.0, 0.6, 0.01])
+def test_an_untrained_network_leaves_the_gaussian_estimate(bank, frames, first, last, t):
+    condition = a_condition(frames, first, last)
+    _, x = noisy(frames, t)
+    found = Denoiser(TinyNetwork(WIDTHS), bank.correction(condition)).clean(x, t)
+    assert torch.equal(found, pixel_backbone(RuntimeConfig(), {}).condition(condition).clean(x, t))
+
+
+def test_candidates_are_the_slower_priors_and_the_references(bank, frames):
+    condition = a_condition(frames, first=True)
+    _, x = noisy(frames, 0.4)
+    estimate = bank.correction(condition).estimate(x, 0.4)
+    usual = bank.backbones[0]
+    slow = slower(usual, 1 / 8).condition(condition).clean(x, 0.4)
+    assert torch.allclose(estimate.wiener + estimate.candidates[0], slow, atol=1e-6)
+    first = usual.encode(frames[:1])[:, 0]
+    assert torch.allclose((estimate.wiener + estimate.candidates[2])[:, 3], first, atol=1e-6)
+    assert not estimate.candidates[3].any()
+
+
+def test_a_slower_prior_is_right_where_nothing_moves(bank, frames):
+    still = np.repeat(frames[:1], 9, axis=0)
+    condition = a_condition(still)
+    clean, x = noisy(still, 0.5)
+    errors = [(b.condition(condition).clean(x, 0.5) - clean).square().mean() for b in bank.backbones]
+    assert errors[2] < errors[1] < 0.95 * errors[0]
+
+
+def test_shares_and_correction_are_used_as_said(bank, frames):
+    network = TinyNetwork(WIDTHS)
+    network.leave.bias.data[0:4] = 2.0  # of four pixels that share a place
+    network.leave.bias.data[12:16] = 0.25
+    _, x = noisy(frames, 0.4)
+    estimate = bank.correction(a_condition(frames)).estimate(x, 0.4)
+    found = corrected(network, estimate)
+    wanted = estimate.wiener + 0.25 * estimate.candidates[0]
+    assert torch.allclose(found[1:], wanted[1:], atol=1e-6)
+    assert torch.allclose(found[0], wanted[0] + 2 * estimate.deviation[0][:, None, None], atol=1e-6)
+
+
+def test_the_deviation_is_that_of_the_error(bank):
+    prior = bank.correction(Condition(5, 64, 48)).prior
+    generator, errors = np.random.default_rng(0), []
+    for _ in range(30):
+        clean = prior.sample(generator)
+        x = interpolate(clean, torch.from_numpy(generator.standard_normal(prior.shape, dtype=np.float32)), 0.5)
+        errors.append((prior.clean(x, 0.5) - clean).square().mean((2, 3)).numpy())
+    assert np.allclose(prior.frame_mmse(0.5), np.mean(errors, 0), rtol=0.12)
+    assert math.isclose(prior.frame_mmse(0.5).mean(), prior.mmse(0.5), rel_tol=1e-9)
+
+
+# The network
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 30), (64, 64), (48, 100)])
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_any_size_and_count_of_frames(size, count):
+    network = TinyNetwork(WIDTHS)
+    assert network(torch.randn(count, 18, *size), 0.3, torch.zeros(count, 6)).shape == (count, 7, *size)
+
+
+def shaken(widths=WIDTHS, seed=0):
+    torch.manual_seed(seed)
+    network = TinyNetwork(widths)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return network
+
+
+def test_frames_see_each_other_in_both_directions():
+    network = shaken()
+    features = torch.randn(9, 18, 32, 32)
+    before = network(features, 0.3, torch.zeros(9, 6))
+    features[4] += 1
+    changed = (network(features, 0.3, torch.zeros(9, 6)) - before).abs().amax((1, 2, 3)) > 1e-6
+    assert changed.all()
+
+
+def test_time_and_known_frames_matter():
+    network = shaken()
+    features, signals = torch.randn(3, 18, 32, 32), torch.zeros(3, 6)
+    before = network(features, 0.3, signals)
+    assert not torch.allclose(network(features, 0.4, signals), before, atol=1e-4)
+    assert not torch.allclose(network(features, 0.3, signals + 1), before, atol=1e-4)
+
+
+def test_sizes_are_filled_up_with_the_last_row_and_column():
+    network, features = shaken(), torch.randn(1, 18, MULTIPLE - 3, MULTIPLE - 5)
+    filled = torch.nn.functional.pad(features, (0, 5, 0, 3), mode="replicate")
+    whole = network(filled, 0.0, torch.zeros(1, 6))
+    assert torch.equal(network(features, 0.0, torch.zeros(1, 6)), whole[..., : MULTIPLE - 3, : MULTIPLE - 5])
+
+
+# Weights and backbone
+
+
+@pytest.fixture
+def stored(tmp_path):
+    card = write_network("mine", TinyNetwork(WIDTHS), FACTS, tmp_path)
+    return tmp_path, card
+
+
+def test_weights_are_read_as_they_were_written(stored):
+    where, card = stored
+    network, read = read_network("mine", where)
+    assert read == card
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert card.widths == WIDTHS
+
+
+def test_other_weights_than_the_card_says_are_refused(stored):
+    where, _ = stored
+    path = where / "mine.safetensors"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(MissingWeights, match="install rfcodec again"):
+        read_network("mine", where)
+    path.unlink()
+    with pytest.raises(MissingWeights, match=r"\(0 bytes\)"):
+        read_network("mine", where)
+    with pytest.raises(MissingWeights, match="is not there"):
+        read_network("yours", where)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return tiny_backbone(RuntimeConfig(), {})
+
+
+def test_all_weights_fit_in_the_wheel():
+    assert sum(path.stat().st_size for path in folder().iterdir()) < 30_000_000
+
+
+def test_it_names_its_weights(tiny):
+    card = read_card("tiny")
+    other = TinyBackbone(
+        "tiny", TinyNetwork(), card.model_copy(update={"sha256": "00" * 32}), torch.device("cpu"), TinyOptions()
+    )
+    assert tiny.identity.name == "tiny"
+    assert tiny.identity.weights != other.identity.weights
+
+
+def test_text_is_refused_and_so_are_unknown_options(tiny):
+    with pytest.raises(UnsupportedCondition, match="tiny backbone knows no text"):
+        tiny.condition(Condition(5, 64, 64, text="a cat"))
+    with pytest.raises(ConfigError, match="legal names: dtype"):
+        tiny_backbone(RuntimeConfig(), {"speed": "9"})
+
+
+def test_it_denoises_better_than_the_gaussian_prior(tiny, make_clip):
+    frames = make_clip(9, 96, 64)
+    for t, most in ((0.4, 0.95), (0.15, 0.75)):
+        clean, x = noisy(frames, t)
+        learned = (tiny.condition(a_condition(frames)).clean(x, t) - clean).square().mean()
+        wiener = (pixel_backbone(RuntimeConfig(), {}).condition(a_condition(frames)).clean(x, t) - clean).square().mean()
+        assert learned < most * wiener
+
+
+def test_its_profile_is_a_share_of_the_priors(tiny, frames):
+    for first in (False, True):
+        condition = tiny.condition(a_condition(frames, first))
+        profile, prior = tiny.profile(condition), condition.prior
+        assert all(0.3 < profile.at(t) / prior.mmse(t) < 2 for t in (0.9, 0.7, 0.5, 0.3))
+    assert tiny.profile(tiny.condition(Condition(5, 40, 24, last=Reference(frames[-1], 1.0)))) is None
+
+
+def test_threads_change_nothing(tiny, frames):
+    _, x = noisy(frames, 0.4)
+    threads = torch.get_num_threads()
+    found = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        found.append(tiny.condition(a_condition(frames, first=True)).clean(x, 0.4))
+    torch.set_num_threads(threads)
+    assert torch.equal(*found)
+
+
+def test_less_precision_is_near_and_says_so(tiny, frames):
+    rough = tiny_backbone(RuntimeConfig(), {"dtype": "bfloat16"})
+    _, x = noisy(frames, 0.4)
+    difference = rough.condition(a_condition(frames)).clean(x, 0.4) - tiny.condition(a_condition(frames)).clean(x, 0.4)
+    assert 0 < difference.square().mean().sqrt() < 0.02
+    assert rough.identity.numeric_profile != tiny.identity.numeric_profile
+    assert rough.identity.weights == tiny.identity.weights
