@@ -5,7 +5,7 @@ python -m benchmarks.latent_trial CACHE --minutes 10, over clips scaled by `pyth
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ def _train(autoencoder: AutoencoderKLWan, clips: list[Path], seconds: float) -> 
         optimizer.param_groups[0]["lr"] = RATE * share
         while time.monotonic() - began < seconds * (percent + 1) / 100:
             frames = _unit(crops.draw(generator).frames[:FRAMES, :64, :64])
-            found = autoencoder.decode(autoencoder.encode(frames).latent_dist.mode()).sample
+            found = _through(autoencoder, frames)
             loss = (found - frames).abs().mean() + sum(
                 (_slope(found, d) - _slope(frames, d)).abs().mean() for d in (2, 3, 4)
             )
@@ -69,8 +69,12 @@ def _train(autoencoder: AutoencoderKLWan, clips: list[Path], seconds: float) -> 
 def _psnr(autoencoder: AutoencoderKLWan, frames: Frames) -> float:
     with torch.inference_mode():
         whole = _unit(frames)
-        found = autoencoder.decode(autoencoder.encode(whole).latent_dist.mode()).sample.clamp(-1, 1)
+        found = _through(autoencoder, whole).clamp(-1, 1)
     return float(10 * torch.log10(4 / (found - whole).square().mean()))
+
+
+def _through(autoencoder: Any, frames: Tensor) -> Tensor:
+    return autoencoder.decode(autoencoder.encode(frames).latent_dist.mode()).sample
 
 
 def _unit(frames: Frames) -> Tensor:

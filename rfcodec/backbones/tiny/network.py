@@ -42,9 +42,7 @@ class TinyNetwork(nn.Module):
         self.before = nn.ModuleList(Block(w, r) for w, r in zip(widths, reach, strict=True))
         self.after = nn.ModuleList(Block(w, r) for w, r in zip(widths, reach, strict=True))
         self.leave = nn.Conv2d(widths[0], 4 * (3 + CANDIDATES), 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
-        self.to(memory_format=torch.channels_last)
+        _zero(self.leave)
 
     def forward(
         self, features: Float[Tensor, "f i h w"], log_snr: float, signals: Float[Tensor, "f s"]
@@ -79,10 +77,7 @@ class Block(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.modulation = Linear(HIDDEN, 2 * width)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        _zero(self.modulation, self.second)
 
     def forward(self, x: Float[Tensor, "f c h w"], time: Float[Tensor, "hidden"]) -> Float[Tensor, "f c h w"]:
         """Features of the same shape."""
@@ -107,6 +102,12 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """... i to ... o."""
         return (input[..., None, :] * self.weight).sum(-1) + self.bias
+
+
+def _zero(*layers: nn.Module) -> None:
+    for layer in layers:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
 
 
 def _wave(log_snr: float, like: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Momentum with orthogonal steps for the matrices of the network, Adam for the rest (Jordan et al., Muon, 2024)."""
 
 from collections.abc import Iterable
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,8 @@ class Muon(Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
-        """One update of all parameters that have a gradient."""
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One update of all parameters that have a gradient; takes no closure."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
