@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from rfcodec.backbones.tiny.training.clips import RandomCrops
+from rfcodec.backbones.tiny.training.clips import RandomCrops, clip_of
 from rfcodec.backbones.tiny.training.validation import held_back
 from rfcodec.types import Frames
 
@@ -41,7 +41,7 @@ def main(
     table = Table("clip", "PSNR dB", title=f"{count / 1e6:.1f} M parameters, {steps} steps, {minutes:g} min")
     for path in apart:
         frames = np.load(path, mmap_mode="r")[:FRAMES, :, :256]
-        table.add_row(path.name.split(".")[0], f"{_psnr(autoencoder, frames):.2f}")
+        table.add_row(clip_of(path), f"{_psnr(autoencoder, frames):.2f}")
     Console().print(table)
 
 
@@ -56,7 +56,7 @@ def _train(autoencoder: AutoencoderKLWan, clips: list[Path], seconds: float) -> 
             frames = _unit(crops.draw(generator).frames[:FRAMES, :64, :64])
             found = _through(autoencoder, frames)
             loss = (found - frames).abs().mean() + sum(
-                (_slope(found, d) - _slope(frames, d)).abs().mean() for d in (2, 3, 4)
+                (found.diff(dim=d) - frames.diff(dim=d)).abs().mean() for d in (2, 3, 4)
             )
             optimizer.zero_grad()
             loss.backward()
@@ -79,10 +79,6 @@ def _through(autoencoder: Any, frames: Tensor) -> Tensor:
 
 def _unit(frames: Frames) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-
-
-def _slope(x: Tensor, dim: int) -> Tensor:
-    return x.diff(dim=dim)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ class TinyNetwork(nn.Module):
         """The correction, in units of the Wiener estimate's deviation, and shares of candidates; any height and width."""
         height, width = features.shape[2:]
         margin = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
-        padded = functional.pad(features, margin, mode="replicate").contiguous(memory_format=torch.channels_last)
+        # a pad by nothing would still copy all of it
+        padded = functional.pad(features, margin, mode="replicate") if any(margin) else features
+        padded = padded.contiguous(memory_format=torch.channels_last)
         time = self.time(_wave(log_snr, features))
         x = self.enter(functional.pixel_unshuffle(padded, 2))
         x = x + self.per_frame(functional.silu(self.frame(signals) + time))[:, :, None, None]

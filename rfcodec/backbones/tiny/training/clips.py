@@ -22,24 +22,28 @@ class Crop:
     frames: Frames
 
 
+def clip_of(scaled: Path) -> str:
+    """The name of the clip that an array was scaled from."""
+    return scaled.name.split(".")[0]
+
+
 def scale_clips(folder: Path, cache: Path) -> list[Path]:
     """Decodes every clip of a folder at each of LINES into `cache`, as arrays t y x 3 of uint8; what is there is kept."""
     scaled: list[Path] = []
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        video = open_video(path)
+        full = open_video(path).format
         for lines in LINES:
-            if lines > LINES[0] and video.format.height < lines:
+            if lines > LINES[0] and full.height < lines:
                 continue
             target = cache / f"{path.stem}.{lines}.npy"
             if not target.exists():
-                _scale(path, target, lines)
+                _scale(path, target, (2 * round(lines * full.width / full.height / 2), lines))
             scaled.append(target)
     return scaled
 
 
-def _scale(path: Path, target: Path, lines: int) -> None:
-    full = open_video(path).format
-    video = open_video(path, size=(2 * round(lines * full.width / full.height / 2), lines))
+def _scale(path: Path, target: Path, size: tuple[int, int]) -> None:
+    video = open_video(path, size=size)
     count = video.format.num_frames
     frames = np.concatenate([video.read(k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)])
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +59,7 @@ class RandomCrops:
     def __init__(self, scaled: list[Path]) -> None:
         self._arrays: dict[str, list[np.ndarray]] = {}
         for path in scaled:
-            self._arrays.setdefault(path.stem.split(".")[0], []).append(np.load(path, mmap_mode="r"))
+            self._arrays.setdefault(clip_of(path), []).append(np.load(path, mmap_mode="r"))
         self._clips = sorted(self._arrays)
 
     def draw(self, generator: np.random.Generator) -> Crop:

@@ -18,10 +18,11 @@ SEED = 11
 
 def measure(network: TinyNetwork, scaled: list[Path], count: int) -> dict[str, tuple[float, ...]]:
     """Its mean squared error over that of the prior at each of LOG_SNR, on `count` crops, for each kind of condition."""
+    clips = RandomCrops(scaled)
     found: dict[str, tuple[float, ...]] = {}
     for kind, mode in zip((KINDS[False, False], KINDS[True, False], KINDS[True, True]), MODES, strict=True):
         generator = np.random.default_rng(SEED)
-        crops = [RandomCrops(scaled).draw(generator).frames for _ in range(count)]
+        crops = [clips.draw(generator).frames for _ in range(count)]
         pairs = np.mean([[_errors(network, frames, mode, u, generator) for u in LOG_SNR] for frames in crops], axis=0)
         found[kind] = tuple(float(f"{own / prior:.4g}") for own, prior in pairs)
     return found

@@ -8,7 +8,7 @@ import torch
 
 from rfcodec.backbones.tiny.denoiser import corrected
 from rfcodec.backbones.tiny.network import TinyNetwork
-from rfcodec.backbones.tiny.training.clips import RandomCrops
+from rfcodec.backbones.tiny.training.clips import RandomCrops, clip_of
 from rfcodec.backbones.tiny.training.examples import MODES, example
 from rfcodec.types import Frames
 
@@ -29,16 +29,16 @@ class Share:
 
 def held_back(scaled: list[Path]) -> tuple[list[Path], list[Path]]:
     """The clips for training and those that were held back."""
-    apart = [path for path in scaled if path.name.split(".")[0] in HELD_BACK]
+    apart = [path for path in scaled if clip_of(path) in HELD_BACK]
     return [path for path in scaled if path not in apart], apart
 
 
 def shares(network: TinyNetwork, scaled: list[Path]) -> list[Share]:
     """A crop of each clip, in a mode of its own, at each of TIMES; always the same crops and noise."""
     found: list[Share] = []
-    for k, clip in enumerate(sorted({path.name.split(".")[0] for path in scaled})):
+    for k, clip in enumerate(sorted({clip_of(path) for path in scaled})):
         generator = np.random.default_rng((SEED, k))
-        crop = RandomCrops([path for path in scaled if path.name.startswith(f"{clip}.")]).draw(generator)
+        crop = RandomCrops([path for path in scaled if clip_of(path) == clip]).draw(generator)
         mode = MODES[k % len(MODES)]
         found += [Share(clip, mode, t, share_left(network, crop.frames, mode, t, generator)) for t in TIMES]
     return found
