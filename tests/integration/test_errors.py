@@ -420,7 +420,8 @@ def test_bytes_overwritten_at_random(tiny, tmp_path):
         data = bytearray(tiny[MODES[number % 3]])
         length = pattern.randrange(1, 40)
         start = pattern.randrange(len(data) - length)
-        data[start : start + length] = pattern.randbytes(length)
+        for position in range(start, start + length):
+            data[position] ^= pattern.randrange(1, 256)
         path.write_bytes(data)
         with pytest.raises(BitstreamError):
             frames_of(path)
