@@ -77,7 +77,7 @@ class Correction:
         candidates = torch.stack([*(estimate - wiener for estimate in slower), *known])
         shown = [wiener, (x - (1 - t) * wiener) / t, *(candidates[: len(slower)] / unit), *known]
         log_snr = min(max(math.log(max(amplitude_snr(t), 1e-9)), -LOG_SNR), LOG_SNR)
-        features = torch.cat(shown).transpose(0, 1).contiguous()
+        features = torch.cat([planes.transpose(0, 1) for planes in shown], 1)
         return Estimate(wiener, deviation, candidates, features, self._signals.to(x.device), log_snr)
 
 

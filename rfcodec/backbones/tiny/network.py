@@ -52,10 +52,9 @@ class TinyNetwork(nn.Module):
         margin = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
         # a pad by nothing would still copy all of it
         padded = functional.pad(features, margin, mode="replicate") if any(margin) else features
-        padded = padded.contiguous(memory_format=torch.channels_last)
+        halved = functional.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last)
         time = self.time(_wave(log_snr, features))
-        x = self.enter(functional.pixel_unshuffle(padded, 2))
-        x = x + self.per_frame(functional.silu(self.frame(signals) + time))[:, :, None, None]
+        x = self.enter(halved).add_(self.per_frame(functional.silu(self.frame(signals) + time))[:, :, None, None])
         skips: list[Tensor] = []
         for level, block in enumerate(self.before):
             x = block(x, time)
@@ -64,7 +63,7 @@ class TinyNetwork(nn.Module):
                 x = self.down[level](x)
         for level in reversed(range(len(self.after))):
             if level < len(self.up):
-                x = skips[level] + self.up[level](x)
+                x = self.up[level](x).add_(skips[level])
             x = self.after[level](x, time)
         return functional.pixel_shuffle(self.leave(x), 2)[:, :, :height, :width]
 
@@ -85,15 +84,16 @@ class Block(nn.Module):
         """Features of the same shape."""
         scale, offset = self.modulation(time).chunk(2)
         weight = self.first.weight * (1 + scale)[:, None, None, None]
-        inner = functional.relu(functional.conv2d(self._shift(x), weight, self.first.bias + offset, padding=1))
-        return x + self.second(inner)
+        inner = functional.conv2d(self._shift(x), weight, self.first.bias + offset, padding=1).relu_()
+        return self.second(inner).add_(x)
 
     def _shift(self, x: Tensor) -> Tensor:
         quarter, reach = x.shape[1] // 4, self.reach
-        shifted = torch.zeros_like(x)
+        shifted = x.clone()
         shifted[reach:, :quarter] = x[:-reach, :quarter]
+        shifted[:reach, :quarter] = 0
         shifted[:-reach, quarter : 2 * quarter] = x[reach:, quarter : 2 * quarter]
-        shifted[:, 2 * quarter :] = x[:, 2 * quarter :]
+        shifted[-reach:, quarter : 2 * quarter] = 0
         return shifted
 
 
