@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,6 +15,7 @@ from rfcodec.bitstream.headers import SequenceHeader
 from rfcodec.cache import cache_folder
 from rfcodec.engine import Engine
 from rfcodec.errors import OutputError
+from rfcodec.files import replacing
 from rfcodec.flow.path import amplitude_snr, time_of_snr
 from rfcodec.protocols import Latents
 from rfcodec.trajectory.noise import ProbeStep
@@ -81,9 +81,8 @@ def store_profile(header: SequenceHeader, profile: InformationProfile, gops: int
     table = {"backbone": header.backbone, "gops": gops, "log_snr": profile.log_snr, "mmse": profile.mmse}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(table) + "\n")
-        partial.replace(file)
-    except OSError as error:
+        with replacing(file) as part:
+            part.write_text(json.dumps(table) + "\n")
+    except (OSError, OutputError) as error:
         raise OutputError(f"{file} cannot be written ({error}): set RFCODEC_CACHE to a folder that can") from error
     return file

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -20,6 +19,7 @@ from rfcodec.errors import (
     OutputError,
     UnsupportedVersion,
 )
+from rfcodec.files import replacing
 
 SIGNATURE = b"RFV\x1a"
 VERSION = 1
@@ -71,22 +71,10 @@ def write_stream(path: Path, units: Iterable[Unit]) -> int:
     """
     if not path.name or path.is_dir():
         raise OutputError(f"cannot write {str(path)!r}: name a file, not a folder")
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            with part.open("wb") as file:
-                size = _write_units(file, units)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {path}: {error.strerror or error}; choose another place or free some space"
-            ) from error
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
+    with replacing(path) as part, part.open("wb") as file:
+        size = _write_units(file, units)
+        file.flush()
+        os.fsync(file.fileno())
     return size
 
 

@@ -17,7 +17,8 @@ from typing import Protocol, TypeVar, final
 
 from rfcodec.errors import AnchorError, BudgetTooSmall, ConfigError, FrameSizeError, VideoReadError
 from rfcodec.evaluation.planes import DecodedVideo, coded_size, count_frames, decode_stream, prepare
-from rfcodec.evaluation.programs import ffmpeg, ffmpeg_version, replacing, run, shell_line, working_folder
+from rfcodec.evaluation.programs import ffmpeg, ffmpeg_version, run, shell_line, working_folder
+from rfcodec.files import replacing
 from rfcodec.types import VideoFormat
 
 __all__ = ["ANCHORS", "Anchor", "AnchorStream", "decode", "encode", "encode_to_rate", "ffmpeg_version", "prepare"]

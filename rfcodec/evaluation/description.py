@@ -129,6 +129,9 @@ class Sweep(_Model):
     external: tuple[Path, ...] = Field(default=(), description="TOML files of codecs run by command line")
     curves: tuple[Curve, ...] = ()
     bounds: bool = Field(default=True, description="measure the ceiling and the floor of each backbone too")
+    decode: bool = Field(
+        default=True, description="decode each stream anew; false: measure what its encoder shows, which is the same"
+    )
 
     def all_curves(self) -> list[Any]:
         """Every curve, rates filled in; raises ConfigError where one has none or two have one name."""

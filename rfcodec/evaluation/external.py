@@ -32,8 +32,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rfcodec.errors import AnchorError, BudgetTooSmall, ConfigError, InputError, OutputError
 from rfcodec.evaluation.anchors import largest_within
 from rfcodec.evaluation.planes import DecodedVideo, coded_size, matrix_of
-from rfcodec.evaluation.programs import ffmpeg, replacing, run, shell_line, working_folder
+from rfcodec.evaluation.programs import ffmpeg, run, shell_line, working_folder
 from rfcodec.evaluation.sources import PictureFolder
+from rfcodec.files import replacing
 from rfcodec.types import Frame, VideoFormat
 from rfcodec.video import RawLayout, Video, VideoReader, open_video
 

@@ -37,6 +37,7 @@ class Job:
     protocol: str
     metrics: tuple[str, ...]
     circumstances: tuple[tuple[str, str], ...] = ()  # what else the result depends on
+    decode: bool = True
 
     @cached_property
     def asked(self) -> dict[str, Any]:
@@ -49,6 +50,8 @@ class Job:
             "metrics": sorted(self.metrics),
             "circumstances": dict(self.circumstances),
         }
+        if not self.decode:
+            asked["decode"] = False
         if self.curve.kind == "external":
             asked["definition"] = self.curve.file.read_text()
         if self.curve.kind == "anchor":
@@ -107,7 +110,7 @@ def all_jobs(sweep: Sweep, clips: Sequence[Clip], more: tuple[tuple[str, str], .
     for curve in curves:
         check_curve(curve)
     return [
-        Job(clip, curve, value, sweep.protocol, sweep.metrics, more)
+        Job(clip, curve, value, sweep.protocol, sweep.metrics, more, sweep.decode)
         for curve in curves
         for clip in clips
         for value in curve.values

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+
 from rfcodec import api
-from rfcodec.codec import open_decoder, open_encoder
+from rfcodec.codec import Watcher, open_decoder, open_encoder
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import DecodedGop, Engine, open_backbone, write_options
+from rfcodec.engine import DecodedGop, Engine, FinishedGop, open_backbone, write_options
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation import anchors, external
 from rfcodec.evaluation.counting import CountingBackbone
@@ -30,7 +32,7 @@ GENERATION_SHIFT = 3.0  # of the grid on which backbones are sampled without bit
 @final
 @dataclass(frozen=True)
 class Coded:
-    """A clip as one method codes it; `frames` decodes it anew. A bound has no stream.
+    """A clip as one method codes it; `frames` decodes it anew, or has what its encoder showed. A bound has no stream.
 
     `seams` are the first frames of all GOPs but the first, `commands` those of an encoder run by command line, `counter`
     counts what the model does. encode_seconds leaves out that a model was loaded, or a knob was searched; peak_memory in
@@ -46,6 +48,7 @@ class Coded:
     counter: CountingBackbone | None = None
     encode_seconds: float | None = None
     peak_memory: int | None = None
+    decoded: bool = True
 
 
 @final
@@ -79,17 +82,19 @@ class Methods:
         runtime = self._runtime.model_copy(update={"weights": backbone})
         path = folder / "stream.rfv"
         memory, start = PeakMemory(self._runtime.device), time.perf_counter()
-        api.encode_with(video, path, stream, effort, runtime)
+        shown = None if job.decode else _Shown(folder)
+        api.encode_with(video, path, stream, effort, runtime, shown)
         seconds, peak = time.perf_counter() - start, memory.peak()
         told = api.info(path)
         return Coded(
-            lambda: _decoded(path, runtime),
+            lambda: _decoded(path, runtime) if shown is None else shown.frames(),
             path,
             told.bytes_by_purpose,
             tuple(span.start + span.overlap for span in open_decoder(told.header, runtime).spans()[1:]),
             counter=backbone,
             encode_seconds=seconds,
             peak_memory=peak,
+            decoded=shown is None,
         )
 
     def _ceiling(self, job: Job, video: Video, folder: Path) -> Coded:
@@ -121,6 +126,23 @@ class Methods:
         backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
         runtime = self._runtime.model_copy(update={"weights": backbone})
         return open_encoder(video.format, stream, effort, runtime), backbone
+
+
+@final
+class _Shown(Watcher):
+    """Keeps the frames of every GOP that an encoder shows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._files = folder, list[Path]()
+
+    def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
+        """Stores them as they come."""
+        self._files.append(self._folder / f"shown-{decoded.span.index}.npy")
+        np.save(self._files[-1], decoded.shown)
+
+    def frames(self) -> Iterator[Frames]:
+        """GOP by GOP, what each adds to the output."""
+        return map(np.load, self._files)
 
 
 def _decoded(path: Path, runtime: RuntimeConfig) -> Iterator[Frames]:

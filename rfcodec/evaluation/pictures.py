@@ -20,7 +20,7 @@ from PIL import Image
 
 from rfcodec.errors import ConfigError, FrameSizeError, OutputError
 from rfcodec.evaluation.planes import chunks
-from rfcodec.evaluation.programs import replacing
+from rfcodec.files import replacing
 from rfcodec.types import Frame, Frames
 from rfcodec.video import Video
 from rfcodec.video_writer import check_frames, writing

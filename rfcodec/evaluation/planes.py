@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from rfcodec.errors import VideoReadError
-from rfcodec.evaluation.programs import replacing
+from rfcodec.files import replacing
 from rfcodec.types import Frame, Frames, VideoFormat
 from rfcodec.video import Video, check_span
 from rfcodec.video_writer import default_matrix

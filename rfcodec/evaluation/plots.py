@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from rfcodec.errors import ConfigError
 from rfcodec.evaluation.curves import SOURCE, Point, clips_of, curves_of, foremost, mean_points, metrics_of, nearest, select
-from rfcodec.evaluation.programs import replacing
+from rfcodec.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

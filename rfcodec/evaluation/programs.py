@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -62,23 +62,6 @@ def shell_line(command: Sequence[str], folder: Path | None = None, environment: 
     return place + shlex.join(
         [*(["env"] if environment else []), *(f"{k}={v}" for k, v in (environment or {}).items()), *command]
     )
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its name when the block ends well and is deleted otherwise.
-
-    Raises OutputError where that cannot be.
-    """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 @contextmanager

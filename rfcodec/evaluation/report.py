@@ -24,9 +24,9 @@ from rfcodec.evaluation.curves import (
     ranked,
     select,
 )
-from rfcodec.evaluation.programs import replacing
 from rfcodec.evaluation.store import SCHEMA, Point, Store, read_json
 from rfcodec.evaluation.tables import amount, number, significant, table
+from rfcodec.files import replacing
 
 if TYPE_CHECKING:
     from jinja2 import Environment

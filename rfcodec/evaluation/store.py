@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from rfcodec.errors import ConfigError
-from rfcodec.evaluation.programs import replacing
+from rfcodec.files import replacing
 
 SCHEMA = 1  # of a point
 Point = dict[str, Any]

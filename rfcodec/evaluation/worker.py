@@ -52,7 +52,7 @@ class PointWorker:
         self._methods, self._weights, self._device = Methods(runtime), weights, runtime.device
 
     def __call__(self, job: Job) -> Made:
-        """Encodes, decodes, measures and takes pictures; raises RfcodecError on what cannot be done."""
+        """Encodes, decodes if asked to, measures and takes pictures; raises RfcodecError on what cannot be done."""
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rfcodec-")))
             video = PROTOCOLS[job.protocol].open(job.clip, getattr(job.curve, "mode", None))
@@ -67,9 +67,9 @@ class PointWorker:
             all_evaluations, all_dims = _counted(coded)
             cost = {
                 "encode_seconds": coded.encode_seconds,
-                "decode_seconds": decode_seconds,
+                "decode_seconds": decode_seconds if coded.decoded else None,
                 "encode_evaluations": evaluations,
-                "decode_evaluations": all_evaluations - evaluations,
+                "decode_evaluations": all_evaluations - evaluations if coded.decoded else None,
                 "peak_memory_bytes": coded.peak_memory,
             }
             files = {name: (folder / name).read_bytes() for name in names.values()}

@@ -109,6 +109,15 @@ def test_a_point_is_what_the_codec_makes(serial, clip, clip_file, tmp_path):
     assert found["cost"]["peak_memory_bytes"] > 1 << 20
 
 
+def test_what_the_encoder_shows_can_be_measured_instead(lean, serial, tmp_path):
+    alike, _ = swept(lean.model_copy(update={"decode": False}), tmp_path)
+    for found in alike:
+        expected = point(serial[0], found["curve"], found["knob"]["value"])
+        assert found["key"] != expected["key"] or found["role"] != "codec"
+        assert all(found[part] == expected[part] for part in ("metrics", "series", "stream"))
+        assert (found["cost"]["decode_seconds"] is None) == (found["role"] == "codec")
+
+
 def test_the_bounds_lie_outside_all_curves(serial):
     points, _ = serial
     values = {p["curve"]: p["metrics"]["psnr"] for p in points}

@@ -63,7 +63,7 @@ def test_examples_depend_on_their_number_alone(scaled):
 def test_references_are_coded_and_say_their_error(scaled):
     frames = np.load(scaled[0])[:3, :32, :32]
     generator = np.random.default_rng(0)
-    estimate = examples.example(frames, "both", 0.5, generator).estimate
+    estimate = examples.example(frames, "first+last", 0.5, generator).estimate
     assert (estimate.signals[:, [0, 3]] == 1).all()
     assert (estimate.signals[:, [1, 4]] > 0).all()
     assert not examples.example(frames, "none", 0.5, generator).estimate.signals.any()

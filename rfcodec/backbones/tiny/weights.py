@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.errors import MissingWeights
+from rfcodec.files import replacing
 
 
 @final
@@ -65,6 +66,7 @@ def write_network(name: str, network: TinyNetwork, facts: dict[str, Any], where:
     card = Card(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), parameters=count, widths=network.widths, **facts)
     target = where or folder()
     target.mkdir(parents=True, exist_ok=True)
-    (target / f"{name}.safetensors").write_bytes(data)
-    (target / f"{name}.json").write_text(json.dumps(card.model_dump(), indent=1) + "\n")
+    for suffix, content in (("safetensors", data), ("json", (json.dumps(card.model_dump(), indent=1) + "\n").encode())):
+        with replacing(target / f"{name}.{suffix}") as part:
+            part.write_bytes(content)
     return card

@@ -6,6 +6,7 @@ from typing import final
 
 import numpy as np
 
+from rfcodec.files import replacing
 from rfcodec.types import Frames
 from rfcodec.video import open_video
 
@@ -47,9 +48,8 @@ def _scale(path: Path, target: Path, size: tuple[int, int]) -> None:
     count = video.format.num_frames
     frames = np.concatenate([video.read(k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)])
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial.npy")
-    np.save(partial, frames)
-    partial.replace(target)
+    with replacing(target) as part, part.open("wb") as file:
+        np.save(file, frames)
 
 
 @final

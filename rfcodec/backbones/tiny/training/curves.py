@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 
+from rfcodec.errors import ConfigError
+
 
 def draw(run: Path) -> Path:
-    """Reads log.jsonl of a run and writes curves.png beside it."""
-    # here, because it is no requirement of the package and writes a cache where it is imported
-    import matplotlib.pyplot as plt
+    """Reads log.jsonl of a run and writes curves.png beside it; raises ConfigError without matplotlib."""
+    try:
+        # here, because it is no requirement of the package and writes a cache where it is imported
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ConfigError("curves need the package matplotlib: pip install 'rfcodec[benchmarks]'") from error
 
     entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     losses = [(e["step"], e["training"]) for e in entries if "training" in e]

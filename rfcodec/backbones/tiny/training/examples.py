@@ -18,8 +18,7 @@ from rfcodec.flow.path import interpolate
 from rfcodec.protocols import Condition, Reference
 from rfcodec.types import Frame, Frames
 
-MODES = ("none", "first", "both")
-MODE_SHARES = (0.4, 0.3, 0.3)
+KIND_SHARES = {"none": 0.4, "first": 0.3, "first+last": 0.3}  # how often each kind of condition is trained
 LOGIT_MEAN, LOGIT_SPREAD = -0.2, 1.2
 EARLIEST, LATEST = 0.01, 0.995  # times are cut to this range
 
@@ -32,13 +31,13 @@ class Example(NamedTuple):
     mse: float  # of the Wiener estimate by the Gaussian prior, the unit of the loss
 
 
-def example(frames: Frames, mode: str, t: float, generator: np.random.Generator) -> Example:
-    """The crop at time t, given the references of a mode at a random quality of AVIF."""
+def example(frames: Frames, kind: str, t: float, generator: np.random.Generator) -> Example:
+    """The crop at time t, given the references of a kind of condition at a random quality of AVIF."""
     count, height, width, _ = frames.shape
-    first = _reference(frames[0], generator) if mode != "none" else None
-    last = _reference(frames[-1], generator) if mode == "both" else None
+    first = _reference(frames[0], generator) if kind != "none" else None
+    last = _reference(frames[-1], generator) if kind == "first+last" else None
     condition = Condition(count, width, height, first=first, last=last)
-    correction = _free(count, width, height) if mode == "none" else _bank().correction(condition)
+    correction = _free(count, width, height) if kind == "none" else _bank().correction(condition)
     clean = _bank().backbones[0].encode(frames)
     noise = torch.from_numpy(generator.standard_normal(correction.shape, dtype=np.float32))
     estimate = correction.estimate(interpolate(clean, noise, t), t)
@@ -58,9 +57,9 @@ class Examples(Dataset[Example]):
     def __getitem__(self, k: int) -> Example:
         generator = np.random.default_rng((self._seed, k))
         frames = self._crops.draw(generator).frames
-        mode = MODES[generator.choice(len(MODES), p=MODE_SHARES)]
+        kind = tuple(KIND_SHARES)[generator.choice(len(KIND_SHARES), p=tuple(KIND_SHARES.values()))]
         t = 1 / (1 + math.exp(-generator.normal(LOGIT_MEAN, LOGIT_SPREAD)))
-        return example(frames, mode, min(max(t, EARLIEST), LATEST), generator)
+        return example(frames, kind, min(max(t, EARLIEST), LATEST), generator)
 
 
 @lru_cache(maxsize=1)

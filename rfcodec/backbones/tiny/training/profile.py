@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rfcodec.backbones.tiny.denoiser import KINDS, corrected
+from rfcodec.backbones.tiny.denoiser import corrected
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.backbones.tiny.training.clips import RandomCrops
-from rfcodec.backbones.tiny.training.examples import MODES, example
+from rfcodec.backbones.tiny.training.examples import KIND_SHARES, example
 from rfcodec.flow.path import time_of_snr
 from rfcodec.types import Frames
 
@@ -20,17 +20,17 @@ def measure(network: TinyNetwork, scaled: list[Path], count: int) -> dict[str, t
     """Its mean squared error over that of the prior at each of LOG_SNR, on `count` crops, for each kind of condition."""
     clips = RandomCrops(scaled)
     found: dict[str, tuple[float, ...]] = {}
-    for kind, mode in zip((KINDS[False, False], KINDS[True, False], KINDS[True, True]), MODES, strict=True):
+    for kind in KIND_SHARES:
         generator = np.random.default_rng(SEED)
         crops = [clips.draw(generator).frames for _ in range(count)]
-        pairs = np.mean([[_errors(network, frames, mode, u, generator) for u in LOG_SNR] for frames in crops], axis=0)
+        pairs = np.mean([[_errors(network, frames, kind, u, generator) for u in LOG_SNR] for frames in crops], axis=0)
         found[kind] = tuple(float(f"{own / prior:.4g}") for own, prior in pairs)
     return found
 
 
 def _errors(
-    network: TinyNetwork, frames: Frames, mode: str, log_snr: float, generator: np.random.Generator
+    network: TinyNetwork, frames: Frames, kind: str, log_snr: float, generator: np.random.Generator
 ) -> tuple[float, float]:
-    one = example(frames, mode, time_of_snr(float(np.exp(log_snr))), generator)
+    one = example(frames, kind, time_of_snr(float(np.exp(log_snr))), generator)
     with torch.inference_mode():
         return float((corrected(network, one.estimate) - one.clean).square().mean()), one.mse

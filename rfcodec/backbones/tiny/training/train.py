@@ -20,6 +20,7 @@ from rfcodec.backbones.tiny.network import WIDTHS, TinyNetwork
 from rfcodec.backbones.tiny.training.examples import Example, Examples
 from rfcodec.backbones.tiny.training.optimizer import optimizers
 from rfcodec.backbones.tiny.training.validation import held_back, means, shares
+from rfcodec.files import replacing
 
 LOG_STEPS = 50
 
@@ -75,9 +76,8 @@ class Training:
             "step": self.step,
             "seconds": self.seconds,
         }
-        partial = self.folder / f"{name}.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / name)
+        with replacing(self.folder / name) as part:
+            torch.save(state, part)
 
     def run(self, scaled: list[Path]) -> None:
         """Trains to the end of the plan; scaled clips as `scale_clips` leaves them."""

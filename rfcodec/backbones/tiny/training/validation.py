@@ -9,7 +9,7 @@ import torch
 from rfcodec.backbones.tiny.denoiser import corrected
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.backbones.tiny.training.clips import RandomCrops, clip_of
-from rfcodec.backbones.tiny.training.examples import MODES, example
+from rfcodec.backbones.tiny.training.examples import KIND_SHARES, example
 from rfcodec.types import Frames
 
 TIMES = (0.9, 0.7, 0.5, 0.3, 0.1)
@@ -22,7 +22,7 @@ class Share:
     """What is left of the Wiener estimate's squared error, from 0 to 1."""
 
     clip: str
-    mode: str
+    kind: str
     t: float
     share: float
 
@@ -34,19 +34,20 @@ def held_back(scaled: list[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def shares(network: TinyNetwork, scaled: list[Path]) -> list[Share]:
-    """A crop of each clip, in a mode of its own, at each of TIMES; always the same crops and noise."""
+    """A crop of each clip, in a kind of condition of its own, at each of TIMES; always the same crops and noise."""
     found: list[Share] = []
+    kinds = tuple(KIND_SHARES)
     for k, clip in enumerate(sorted({clip_of(path) for path in scaled})):
         generator = np.random.default_rng((SEED, k))
         crop = RandomCrops([path for path in scaled if clip_of(path) == clip]).draw(generator)
-        mode = MODES[k % len(MODES)]
-        found += [Share(clip, mode, t, share_left(network, crop.frames, mode, t, generator)) for t in TIMES]
+        kind = kinds[k % len(kinds)]
+        found += [Share(clip, kind, t, share_left(network, crop.frames, kind, t, generator)) for t in TIMES]
     return found
 
 
-def share_left(network: TinyNetwork, frames: Frames, mode: str, t: float, generator: np.random.Generator) -> float:
+def share_left(network: TinyNetwork, frames: Frames, kind: str, t: float, generator: np.random.Generator) -> float:
     """Squared error of the network's estimate over that of the Wiener estimate, at time t with noise of the generator."""
-    one = example(frames, mode, t, generator)
+    one = example(frames, kind, t, generator)
     with torch.inference_mode():
         error = (corrected(network, one.estimate) - one.clean).square().mean()
     return float(error / (one.estimate.wiener - one.clean).square().mean())
