@@ -112,7 +112,13 @@ def bd(anchor: list[Point], test: list[Point], metric: str) -> float | None:
     return float(bd_rate(*curves, method="akima", min_overlap=0))
 
 
-def bytes_at(points: list[Point], decibels: float) -> float:
-    """Bytes for a mean PSNR, by interpolation of ln bytes over dB; the nearest point's where it is beyond all."""
-    chosen = sorted(points, key=lambda p: p.psnr)
-    return float(np.exp(np.interp(decibels, [p.psnr for p in chosen], [np.log(p.bytes) for p in chosen])))
+def bytes_at(points: list[Point], value: float, metric: str = "psnr") -> float:
+    """Bytes for a mean value, by interpolation of their logarithm; the nearest point's where it is beyond all."""
+    chosen = sorted(points, key=lambda p: getattr(p, metric))
+    return float(np.exp(np.interp(value, [getattr(p, metric) for p in chosen], [np.log(p.bytes) for p in chosen])))
+
+
+def share_for_equal(anchor: Point, test: list[Point], metric: str) -> float | None:
+    """Bytes of `test` for what the anchor reaches, over the anchor's; None where its points do not reach so far."""
+    values, value = [getattr(p, metric) for p in test], getattr(anchor, metric)
+    return bytes_at(test, value, metric) / anchor.bytes if min(values) <= value <= max(values) else None

@@ -18,7 +18,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.clip_runs import Point, bd, bytes_at, encode_clip, encode_still, read_clip, residuals_on_top, simulated_gvcc
+from benchmarks.clip_runs import (
+    Point,
+    bd,
+    bytes_at,
+    encode_clip,
+    encode_still,
+    read_clip,
+    residuals_on_top,
+    share_for_equal,
+    simulated_gvcc,
+)
 from rfcodec.metrics import Lpips
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -99,23 +109,44 @@ def presets(
     backbone: Backbone = "gaussian",
     lpips_weights: Weights = None,
     steps: Annotated[int, typer.Option(help="Model evaluations.")] = 20,
+    bpp: Annotated[list[float] | None, typer.Option(help="Rates of GVCC; 0.09 is 0.03 bits a dimension in pixels.")] = None,
+    shares: Annotated[list[float] | None, typer.Option(help="Rates of the default, in shares of those.")] = None,
 ) -> None:
-    """BD-rate of the default against the gvcc preset, T2V; GVCC's search is simulated, equal in distribution."""
+    """Bits of the default for what the gvcc preset reaches, T2V; GVCC's search is simulated, equal in distribution."""
     lpips = Lpips(lpips_weights) if Lpips.available(lpips_weights) else None
     common = {"backbone": backbone, "gop": frames, "mode": "t2v", "trajectory__steps": steps}
     tail = max(1, round(3 * steps / 20))
+    rates = bpp or [0.03, 0.06, 0.12, 0.25, 0.5]
+    less = sorted({rate * share for rate in rates for share in shares or [0.4]})
     methods = {
-        "gvcc": common | {"preset": "gvcc", "trajectory__ode_tail": tail, "rates": (0.03, 0.06, 0.12, 0.25, 0.5)},
-        "default": common | {"rates": (0.012, 0.025, 0.05, 0.1, 0.2)},
+        "gvcc": common | {"preset": "gvcc", "trajectory__ode_tail": tail, "rates": rates},
+        "default": common | {"rates": less},
     }
     with simulated_gvcc():
         curves = sweep(clips, methods, (), size, frames, lpips)
     metrics = ("psnr", "lpips") if lpips else ("psnr",)
     saved = {m: {c: bd(curves["gvcc"][c], curves["default"][c], m) for c in curves["gvcc"]} for m in metrics}
     summary = {m: {"mean": mean_of(list(by_clip.values()))} | by_clip for m, by_clip in saved.items()}
-    write(curves, out, f"presets-{steps}", summary)
-    rows = [[clip, *(shown(summary[m][clip]) for m in metrics)] for clip in (*curves["gvcc"], "mean")]
-    report(f"BD-rate of the default against gvcc, {steps} evaluations", ["clip", *metrics], rows)
+    equal = {m: _equal(curves, rates, m) for m in metrics}
+    write(curves, out, f"presets-{backbone}-{steps}", {"bd_rate": summary, "share_of_bytes": equal})
+    columns = [(m, rate) for m in metrics for rate in rates]
+    rows = [
+        [clip, *(shown(summary[m][clip]) for m in metrics), *(shown(equal[m][clip][rate], "{:.2f}") for m, rate in columns)]
+        for clip in (*curves["gvcc"], "mean")
+    ]
+    head = ["clip", *(f"BD {m}" for m in metrics), *(f"{m} {rate:g}" for m, rate in columns)]
+    report(f"BD-rate and share of bytes of the default against gvcc, {steps} evaluations", head, rows)
+
+
+def _equal(curves: Curves, rates: Sequence[float], metric: str) -> dict[str, dict[float, float | None]]:
+    """The default's share of GVCC's bytes for equal values by clip and rate, and the mean over the clips that have one."""
+    found = {
+        clip: {
+            rate: share_for_equal(point, curves["default"][clip], metric) for rate, point in zip(rates, points, strict=True)
+        }
+        for clip, points in curves["gvcc"].items()
+    }
+    return found | {"mean": {rate: mean_of([by_rate[rate] for by_rate in found.values()]) for rate in rates}}
 
 
 @app.command()
