@@ -128,7 +128,7 @@ def presets(
     saved = {m: {c: bd(curves["gvcc"][c], curves["default"][c], m) for c in curves["gvcc"]} for m in metrics}
     summary = {m: {"mean": mean_of(list(by_clip.values()))} | by_clip for m, by_clip in saved.items()}
     equal = {m: _equal(curves, rates, m) for m in metrics}
-    write(curves, out, f"presets-{backbone}-{steps}", {"bd_rate": summary, "share_of_bytes": equal})
+    write(curves, out, f"presets-{Path(backbone).name}-{steps}", {"bd_rate": summary, "share_of_bytes": equal})
     columns = [(m, rate) for m in metrics for rate in rates]
     rows = [
         [clip, *(shown(summary[m][clip]) for m in metrics), *(shown(equal[m][clip][rate], "{:.2f}") for m, rate in columns)]
@@ -164,7 +164,7 @@ def stills(
         curves[still][name].append(encode_still(name, frames[name], still, backbone, max_bytes, lpips))
     metrics = ("psnr", "lpips") if lpips else ("psnr",)
     summary = {m: {c: bd(curves["avif"][c], curves["trajectory"][c], m) for c in curves["avif"]} for m in metrics}
-    write(curves, out, "stills", summary)
+    write(curves, out, f"stills-{Path(backbone).name}", summary)
     rows = [[clip, *(shown(summary[m][clip]) for m in metrics)] for clip in curves["avif"]]
     report("BD-rate of the trajectory still against AVIF", ["clip", *metrics], rows)
 
@@ -192,7 +192,7 @@ def split(
     }
     curves = sweep(clips, methods, (0.02, 0.04, 0.08, 0.16), size, frames, None)
     summary = {method: _shares(curves["avif, even split"], curves[method]) for method in curves}
-    write(curves, out, "split", summary)
+    write(curves, out, f"split-{Path(backbone).name}", summary)
     rows = [[m, shown(100 * s["mean"], "{:.1f} %"), *(f"{100 * s[c]:.1f} %" for c in curves[m])] for m, s in summary.items()]
     report(
         "bytes at equal mean PSNR, of those with AVIF stills and an even split",
@@ -233,7 +233,7 @@ def tails(
     with residuals_on_top():
         curves |= sweep(clips, {"zlib residual": residual}, (rates[0], rates[2]), size, frames, None)
     summary = {method: _residual_shares(curves, method) for method in curves if method != "zlib residual"}
-    write(curves, out, f"tails-{backbone}", summary)
+    write(curves, out, f"tails-{Path(backbone).name}", summary)
     rows = [[m, *(f"{100 * value:.1f} %" for value in s.values())] for m, s in summary.items()]
     report("bytes at the mean PSNR of the chain with GVCC's residual", ["method", *next(iter(summary.values()))], rows)
 

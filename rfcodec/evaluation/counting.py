@@ -1,6 +1,5 @@
 """A backbone that counts what its model does."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -10,13 +9,13 @@ from rfcodec.types import Frames, InformationProfile
 
 @final
 class CountingBackbone:
-    """Implements Backbone over another one; counts model evaluations, and dimensions of all states at t = 1."""
+    """Implements Backbone over another one; counts model evaluations."""
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
         self.geometry, self.identity = backbone.geometry, backbone.identity
         self.tail_share, self.tail_end = backbone.tail_share, backbone.tail_end
-        self.evaluations = self.dims = 0
+        self.evaluations = 0
 
     def encode(self, frames: Frames) -> Latents:
         """That of the backbone."""
@@ -46,8 +45,7 @@ class _CountedStep:
         self.time_grid: Sequence[float] = step.time_grid
 
     def start(self, shape: Shape) -> Latents:
-        """That of the step, counted."""
-        self._counter.dims += math.prod(shape)
+        """That of the step."""
         return self._step.start(shape)
 
     def __call__(self, k: int, x: Latents, v: Latents) -> Latents:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from rfcodec import __version__, registry
+from rfcodec.backbones.tiny.weights import shipped_hash
 from rfcodec.demo import bundled_clip
 from rfcodec.errors import ConfigError
 from rfcodec.evaluation.anchors import ANCHORS, ffmpeg_version
@@ -50,8 +51,10 @@ class Job:
             "metrics": sorted(self.metrics),
             "circumstances": dict(self.circumstances),
         }
-        if not self.decode:
+        if self.curve.kind == "codec" and not self.decode:
             asked["decode"] = False
+        if shipped := shipped_hash(getattr(self.curve, "backbone", "")):
+            asked["weights"] = shipped
         if self.curve.kind == "external":
             asked["definition"] = self.curve.file.read_text()
         if self.curve.kind == "anchor":

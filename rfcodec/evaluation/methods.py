@@ -1,5 +1,6 @@
 """One function a kind of curve: a clip goes in; bytes and decoded frames come out, whatever the codec."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -35,8 +36,8 @@ class Coded:
     """A clip as one method codes it; `frames` decodes it anew, or has what its encoder showed. A bound has no stream.
 
     `seams` are the first frames of all GOPs but the first, `commands` those of an encoder run by command line, `counter`
-    counts what the model does. encode_seconds leaves out that a model was loaded, or a knob was searched; peak_memory in
-    bytes is that of encoding.
+    counts what the model does, `dims` are the latents that the stream codes. encode_seconds leaves out that a model was
+    loaded, or a knob was searched; peak_memory in bytes is that of encoding.
     """
 
     frames: Callable[[], Iterator[Frames]]
@@ -49,6 +50,7 @@ class Coded:
     encode_seconds: float | None = None
     peak_memory: int | None = None
     decoded: bool = True
+    dims: int = 0
 
 
 @final
@@ -82,19 +84,20 @@ class Methods:
         runtime = self._runtime.model_copy(update={"weights": backbone})
         path = folder / "stream.rfv"
         memory, start = PeakMemory(self._runtime.device), time.perf_counter()
-        shown = None if job.decode else _Shown(folder)
+        shown = _Shown(None if job.decode else folder)
         api.encode_with(video, path, stream, effort, runtime, shown)
-        seconds, peak = time.perf_counter() - start, memory.peak()
+        seconds, peak = time.perf_counter() - start - shown.seconds, memory.peak()
         told = api.info(path)
         return Coded(
-            lambda: _decoded(path, runtime) if shown is None else shown.frames(),
+            lambda: _decoded(path, runtime) if job.decode else shown.frames(),
             path,
             told.bytes_by_purpose,
             tuple(span.start + span.overlap for span in open_decoder(told.header, runtime).spans()[1:]),
             counter=backbone,
             encode_seconds=seconds,
             peak_memory=peak,
-            decoded=shown is None,
+            decoded=job.decode,
+            dims=shown.dims,
         )
 
     def _ceiling(self, job: Job, video: Video, folder: Path) -> Coded:
@@ -130,15 +133,21 @@ class Methods:
 
 @final
 class _Shown(Watcher):
-    """Keeps the frames of every GOP that an encoder shows."""
+    """Counts the latents that are coded; keeps the frames that an encoder shows, if it is given a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._folder, self._files = folder, list[Path]()
+        self.dims, self.seconds = 0, 0.0
 
     def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
-        """Stores them as they come."""
-        self._files.append(self._folder / f"shown-{decoded.span.index}.npy")
-        np.save(self._files[-1], decoded.shown)
+        """Stores them as they come, and the time that this takes."""
+        start = time.perf_counter()
+        assert isinstance(decoded, DecodedGop)  # the GOPs of a point share no workers
+        self.dims += math.prod(decoded.engine.coded_shape(decoded.span, decoded.condition))
+        if self._folder:
+            self._files.append(self._folder / f"shown-{decoded.span.index}.npy")
+            np.save(self._files[-1], decoded.shown)
+        self.seconds += time.perf_counter() - start
 
     def frames(self) -> Iterator[Frames]:
         """GOP by GOP, what each adds to the output."""

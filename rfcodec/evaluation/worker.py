@@ -58,31 +58,30 @@ class PointWorker:
             video = PROTOCOLS[job.protocol].open(job.clip, getattr(job.curve, "mode", None))
             stack.callback(getattr(video, "close", lambda: None))
             coded = self._methods.code(job, video, folder)
-            evaluations, dims = _counted(coded)
+            evaluations = _evaluations(coded)
             with Measurer(job.metrics, video.format, coded.seams, self._weights, self._device) as measurer:
                 with PictureWriter(folder, job.key, video.format.fps) as pictures:
                     decode_seconds = _measure(coded, video, measurer, pictures)
                     names = pictures.finish()
                 measured = measurer.result()
-            all_evaluations, all_dims = _counted(coded)
             cost = {
                 "encode_seconds": coded.encode_seconds,
                 "decode_seconds": decode_seconds if coded.decoded else None,
                 "encode_evaluations": evaluations,
-                "decode_evaluations": all_evaluations - evaluations if coded.decoded else None,
+                "decode_evaluations": _evaluations(coded) - evaluations if coded.decoded else None,
                 "peak_memory_bytes": coded.peak_memory,
             }
             files = {name: (folder / name).read_bytes() for name in names.values()}
             data = coded.stream.read_bytes() if coded.stream else b""
             files |= {f"streams/{job.key}{coded.stream.suffix}": data} if coded.stream else {}
-            point = _point(job, video.format, coded, measured, data, all_dims - dims)
+            point = _point(job, video.format, coded, measured, data)
             point["blank"] = {name: why.replace(str(self._weights), "DIR") for name, why in measured.blank.items()}
             point["commands"] = [line.replace(f"{folder}/", "") for line in coded.commands]
             return Made(point | {"cost": cost, "pictures": names, "hardware": _hardware(self._device)}, files)
 
 
-def _counted(coded: Coded) -> tuple[int, int]:
-    return (coded.counter.evaluations, coded.counter.dims) if coded.counter else (0, 0)
+def _evaluations(coded: Coded) -> int:
+    return coded.counter.evaluations if coded.counter else 0
 
 
 def _measure(coded: Coded, video: Video, measurer: Measurer, pictures: PictureWriter) -> float:
@@ -107,12 +106,12 @@ def _timed(pieces: Iterator[Frames]) -> Iterator[tuple[Frames, float]]:
         yield piece, time.perf_counter() - start
 
 
-def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, data: bytes, dims: int) -> Point:
+def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, data: bytes) -> Point:
     mode = getattr(job.curve, "mode", None)
     protocol = PROTOCOLS[job.protocol]
     rate = protocol.rate(len(data), video, coded.bytes_by_purpose, mode)
     means = {name: protocol.clip_mean(measured.series[name], mode) for name in FRAME_MEANS if name in measured.series}
-    per_dim = 8 * len(data) / dims if dims and data else None
+    per_dim = 8 * len(data) / coded.dims if coded.dims else None
     return {
         "schema": SCHEMA,
         "key": job.key,

@@ -8,6 +8,7 @@ CASES = [
     ("ltx-condition", "flf2v", "png"),
     ("ltx2-i2v", "i2v", "png"),
     ("mochi-t2v", "t2v", "png"),
+    ("tiny", "flf2v", "png"),
 ]
 
 

@@ -113,8 +113,8 @@ def test_what_the_encoder_shows_can_be_measured_instead(lean, serial, tmp_path):
     alike, _ = swept(lean.model_copy(update={"decode": False}), tmp_path)
     for found in alike:
         expected = point(serial[0], found["curve"], found["knob"]["value"])
-        assert found["key"] != expected["key"] or found["role"] != "codec"
-        assert all(found[part] == expected[part] for part in ("metrics", "series", "stream"))
+        assert (found["key"] != expected["key"]) == (found["role"] == "codec")
+        assert all(found[part] == expected[part] for part in ("metrics", "series", "stream", "rate"))
         assert (found["cost"]["decode_seconds"] is None) == (found["role"] == "codec")
 
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from rfcodec.backbones.gaussian.backbone import pixel_backbone, slower
+from rfcodec.backbones.tiny import weights
 from rfcodec.backbones.tiny.backbone import TinyBackbone, TinyOptions, tiny_backbone
 from rfcodec.backbones.tiny.denoiser import Denoiser, PriorBank, corrected
-from rfcodec.backbones.tiny.network import MULTIPLE, TinyNetwork
-from rfcodec.backbones.tiny.weights import folder, read_card, read_network, write_network
+from rfcodec.backbones.tiny.network import MULTIPLE, REACH, TinyNetwork
+from rfcodec.backbones.tiny.weights import folder, read_card, read_network, shipped_hash, write_network
 from rfcodec.config import RuntimeConfig
-from rfcodec.errors import ConfigError, MissingWeights, UnsupportedCondition
+from rfcodec.errors import BackboneError, ConfigError, MissingWeights, UnsupportedCondition
 from rfcodec.flow.path import interpolate
 from rfcodec.protocols import Condition, Reference
 
@@ -53,14 +54,14 @@ def noisy(frames, t, seed=0):
 def test_an_untrained_network_leaves_the_gaussian_estimate(bank, frames, first, last, t):
     condition = a_condition(frames, first, last)
     _, x = noisy(frames, t)
-    found = Denoiser(TinyNetwork(WIDTHS), bank.correction(condition)).clean(x, t)
+    found = Denoiser(TinyNetwork(WIDTHS), bank.estimator(condition)).clean(x, t)
     assert torch.equal(found, pixel_backbone(RuntimeConfig(), {}).condition(condition).clean(x, t))
 
 
 def test_candidates_are_the_slower_priors_and_the_references(bank, frames):
     condition = a_condition(frames, first=True)
     _, x = noisy(frames, 0.4)
-    estimate = bank.correction(condition).estimate(x, 0.4)
+    estimate = bank.estimator(condition).estimate(x, 0.4)
     usual = bank.backbones[0]
     slow = slower(usual, 1 / 8).condition(condition).clean(x, 0.4)
     assert torch.allclose(estimate.wiener + estimate.candidates[0], slow, atol=1e-6)
@@ -82,7 +83,7 @@ def test_shares_and_correction_are_used_as_said(bank, frames):
     network.leave.bias.data[0:4] = 2.0  # of four pixels that share a place
     network.leave.bias.data[12:16] = 0.25
     _, x = noisy(frames, 0.4)
-    estimate = bank.correction(a_condition(frames)).estimate(x, 0.4)
+    estimate = bank.estimator(a_condition(frames)).estimate(x, 0.4)
     found = corrected(network, estimate)
     wanted = estimate.wiener + 0.25 * estimate.candidates[0]
     assert torch.allclose(found[1:], wanted[1:], atol=1e-6)
@@ -90,7 +91,7 @@ def test_shares_and_correction_are_used_as_said(bank, frames):
 
 
 def test_the_deviation_is_that_of_the_error(bank):
-    prior = bank.correction(Condition(5, 64, 48)).prior
+    prior = bank.estimator(Condition(5, 64, 48)).prior
     generator, errors = np.random.default_rng(0), []
     for _ in range(30):
         clean = prior.sample(generator)
@@ -118,13 +119,13 @@ def shaken(widths=WIDTHS, seed=0):
     return network
 
 
-def test_frames_see_each_other_in_both_directions():
+def test_frames_see_others_up_to_sixteen_apart_in_both_directions():
     network = shaken()
-    features = torch.randn(9, 18, 32, 32)
-    before = network(features, 0.3, torch.zeros(9, 6))
-    features[4] += 1
-    changed = (network(features, 0.3, torch.zeros(9, 6)) - before).abs().amax((1, 2, 3)) > 1e-6
-    assert changed.all()
+    features, count = torch.randn(37, 18, 32, 32), 37
+    before = network(features, 0.3, torch.zeros(count, 6))
+    features[18] += 1
+    changed = (network(features, 0.3, torch.zeros(count, 6)) - before).abs().amax((1, 2, 3)) > 0
+    assert changed.tolist() == [abs(k - 18) <= 2 * sum(REACH) for k in range(count)]
 
 
 def test_time_and_known_frames_matter():
@@ -159,6 +160,12 @@ def test_weights_are_read_as_they_were_written(stored):
     assert card.widths == WIDTHS
 
 
+def test_a_point_of_a_sweep_is_of_its_weights(stored, monkeypatch):
+    monkeypatch.setattr(weights, "folder", lambda: stored[0])
+    assert shipped_hash("mine") == stored[1].sha256
+    assert shipped_hash("yours") is None
+
+
 def test_other_weights_than_the_card_says_are_refused(stored):
     where, _ = stored
     path = where / "mine.safetensors"
@@ -172,6 +179,9 @@ def test_other_weights_than_the_card_says_are_refused(stored):
         read_network("mine", where)
     with pytest.raises(MissingWeights, match="is not there"):
         read_network("yours", where)
+    (where / "mine.json").write_text('{"sha256": "00"')
+    with pytest.raises(MissingWeights, match="is damaged"):
+        read_network("mine", where)
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +195,7 @@ def test_all_weights_fit_in_the_wheel():
 
 def test_it_names_its_weights(tiny):
     card = read_card("tiny")
-    other = TinyBackbone(
-        "tiny", TinyNetwork(), card.model_copy(update={"sha256": "00" * 32}), torch.device("cpu"), TinyOptions()
-    )
+    other = TinyBackbone("tiny", TinyNetwork(), card.model_copy(update={"sha256": "00" * 32}), TinyOptions())
     assert tiny.identity.name == "tiny"
     assert tiny.identity.weights != other.identity.weights
 
@@ -213,18 +221,32 @@ def test_its_profile_is_a_share_of_the_priors(tiny, frames):
         condition = tiny.condition(a_condition(frames, first))
         profile, prior = tiny.profile(condition), condition.prior
         assert all(0.3 < profile.at(t) / prior.mmse(t) < 2 for t in (0.9, 0.7, 0.5, 0.3))
+        assert list(profile.mmse) == sorted(profile.mmse, reverse=True)
     assert tiny.profile(tiny.condition(Condition(5, 40, 24, last=Reference(frames[-1], 1.0)))) is None
 
 
-def test_threads_change_nothing(tiny, frames):
-    _, x = noisy(frames, 0.4)
-    threads = torch.get_num_threads()
-    found = []
-    for count in (1, 2):
-        torch.set_num_threads(count)
-        found.append(tiny.condition(a_condition(frames, first=True)).clean(x, 0.4))
-    torch.set_num_threads(threads)
-    assert torch.equal(*found)
+@pytest.fixture
+def threads():
+    """Sets the number of threads, for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shape", [(5, 40, 24), (9, 160, 96)])
+def test_threads_change_nothing(tiny, make_clip, threads, shape):
+    clip, found = make_clip(*shape), []
+    _, x = noisy(clip, 0.4)
+    for count in (1, 2, 3):
+        threads(count)
+        found.append(tiny.condition(a_condition(clip, first=True)).clean(x, 0.4))
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:77"])
+def test_a_device_that_is_not_there_is_said(device):
+    with pytest.raises(BackboneError, match="another device"):
+        tiny_backbone(RuntimeConfig(device=device), {})
 
 
 def test_less_precision_is_near_and_says_so(tiny, frames):

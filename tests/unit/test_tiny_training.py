@@ -1,18 +1,20 @@
 """How the weights of tiny are made: crops, examples, steps, checkpoints, curves."""
 
 import itertools
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
-pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
-
-from rfcodec.backbones.tiny.network import TinyNetwork
-from rfcodec.backbones.tiny.training import clips, curves, examples, train, validation
+from rfcodec.backbones.tiny.network import WIDTHS, TinyNetwork
+from rfcodec.backbones.tiny.training import __main__ as commands
+from rfcodec.backbones.tiny.training import clips, examples, profile, train, validation
 from rfcodec.backbones.tiny.training.denoising import clip_shares
 from rfcodec.backbones.tiny.training.optimizer import orthogonal
+from rfcodec.backbones.tiny.weights import read_network
+from rfcodec.errors import InputError
 
 SMALL = ((5, 32), (3, 48))
 
@@ -86,20 +88,90 @@ def test_training_lowers_the_error(scaled, tmp_path, monkeypatch):
     training.run(scaled)
     left = validation.means(validation.shares(training.averaged(), scaled[:1]))
     assert np.mean(list(left.values())) < 0.97
-    entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    entries = train.read_log(tmp_path / "run")
     assert [entry["step"] for entry in entries if "training" in entry] == [5, 10, 15, 20, 25, 30, 35, 40]
-    assert curves.draw(tmp_path / "run").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_resumed_training_is_the_same_training(scaled, tmp_path):
-    whole = train.Training(a_plan(6), tmp_path / "whole")
+def state_of(training):
+    return training.network.state_dict() | {f"average {k}": v for k, v in training.average.state_dict().items()}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_resumed_training_is_the_same_training(scaled, tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(train, "LOG_STEPS", 1)
+    whole = train.Training(replace(a_plan(6), workers=workers), tmp_path / "run")
     whole.run(scaled)
-    half = train.Training(a_plan(6), tmp_path / "halves")
-    half.resume(tmp_path / "whole" / "before_decay.pt")
+    log = train.read_log(tmp_path / "run")
+    half = train.Training(replace(a_plan(6), workers=workers), tmp_path / "run")
+    half.resume(tmp_path / "run" / "before_decay.pt")
     assert half.step == 4
     half.run(scaled)
-    for name, value in whole.network.state_dict().items():
-        assert torch.equal(value, half.network.state_dict()[name]), name
+    for name, value in state_of(whole).items():
+        assert torch.equal(value, state_of(half)[name]), name
+    again = train.read_log(tmp_path / "run")
+    assert [{**entry, "seconds": 0} for entry in again] == [{**entry, "seconds": 0} for entry in log]
+
+
+def test_a_run_goes_on_from_its_newest_checkpoint_at_a_full_rate(scaled, tmp_path):
+    folder = tmp_path / "run"
+    assert train.newest(folder, 6) is None
+    train.Training(a_plan(6), folder).run(scaled)
+    assert train.newest(folder, 6) == folder / "last.pt"
+    assert train.newest(folder, 8) == folder / "before_decay.pt"
+    longer = train.Training(a_plan(8), folder)
+    longer.resume(folder / "before_decay.pt")
+    longer.run(scaled)
+    assert [entry["step"] for entry in train.read_log(folder)] == [8]
+
+
+def test_a_line_of_the_log_that_was_cut_short_is_left_out(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 50}\n{"step": 1')
+    assert train.read_log(tmp_path) == [{"step": 50}]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no checkpoint"])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(InputError, match="no checkpoint of this network"):
+        train.Training(a_plan(6), tmp_path).resume(tmp_path / "last.pt")
+
+
+def test_checkpoints_of_other_networks_are_refused(scaled, tmp_path):
+    train.Training(a_plan(6), tmp_path).save("last.pt")
+    with pytest.raises(InputError, match="no checkpoint of this network"):
+        train.Training(replace(a_plan(6), widths=(8, 8, 8, 8)), tmp_path).resume(tmp_path / "last.pt")
+
+
+def test_too_few_clips_are_said(scaled):
+    with pytest.raises(InputError, match="too few"):
+        validation.held_back(scaled[:1])
+    with pytest.raises(InputError, match="none has"):
+        clips.RandomCrops([])
+    assert [path.name for path in validation.held_back(scaled[1:])[1]] == ["one.48.npy"]
+
+
+def test_each_stage_is_a_command(scaled, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
+    monkeypatch.setattr(commands, "PROFILE_CROPS", 1)
+    monkeypatch.setattr(profile, "LOG_SNR", (-2.0, 0.0))
+    monkeypatch.setattr(commands, "LOG_SNR", (-2.0, 0.0))
+
+    def call(*words):
+        told = CliRunner().invoke(commands.app, [str(word) for word in words])
+        assert told.exit_code == 0, told.output
+        return told.output
+
+    cache, run, weights = tmp_path / "cache", tmp_path / "run", tmp_path / "weights"
+    assert "3 arrays" in call("scale", tmp_path / "clips", cache)
+    call("train", cache, "--run", run, "--steps", 2, "--decay", 1)
+    assert str(run / "curves.png") in call("curves", "--run", run).replace("\n", "")
+    assert (run / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    call("export", cache, "--run", run, "--into", weights, "--compute", "none", "--tail-end", "0.2")
+    _, card = read_network("tiny", weights)
+    assert (card.compute, card.tail_end, card.widths) == ("none", 0.2, WIDTHS)
+    assert set(card.shares) == {"none", "first", "first+last"}
+    assert all(len(shares) == 2 and min(shares) > 0 for shares in card.shares.values())
 
 
 def test_the_rate_rises_stays_and_falls():

@@ -1,6 +1,7 @@
 """The tiny backbones behind the protocol: video in pixels, a Gaussian prior, and a network that corrects it."""
 
 import hashlib
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Literal, final
@@ -11,15 +12,18 @@ import torch
 from pydantic import Field
 
 from rfcodec.backbones.options import BackboneOptions
-from rfcodec.backbones.tiny.denoiser import Denoiser, PriorBank
-from rfcodec.backbones.tiny.network import TinyNetwork
+from rfcodec.backbones.tiny.denoiser import FRAME_UNIT, GREY_UNIT, LARGEST_LOG_SNR, SLOWER, Denoiser, PriorBank
+from rfcodec.backbones.tiny.network import REACH, TinyNetwork
 from rfcodec.backbones.tiny.weights import Card, read_network
 from rfcodec.config import RuntimeConfig
-from rfcodec.errors import UnsupportedCondition
+from rfcodec.errors import BackboneError, UnsupportedCondition
 from rfcodec.flow.path import time_of_snr
 from rfcodec.flow.rollout import rollout
 from rfcodec.protocols import Condition, Frames, Latents, Step
 from rfcodec.types import Identity, InformationProfile
+
+# what decides x0_hat beside the weights
+CONSTANTS = (SLOWER, GREY_UNIT, FRAME_UNIT, LARGEST_LOG_SNR, REACH)
 
 
 @final
@@ -31,19 +35,20 @@ class TinyOptions(BackboneOptions):
 
 @final
 class TinyBackbone:
-    """A learned denoiser in pixels: any size from 64 x 64 up, GOPs of 9 to 33 frames best. Knows no text."""
+    """A learned denoiser in pixels: any size, best from 64 x 64 up and for GOPs of 9 to 33 frames. Knows no text."""
 
-    def __init__(self, name: str, network: TinyNetwork, card: Card, device: torch.device, options: TinyOptions) -> None:
+    def __init__(self, name: str, network: TinyNetwork, card: Card, options: TinyOptions) -> None:
         self._bank = PriorBank()
         self._gaussian = self._bank.backbones[0]
-        self._network, self._device = network.to(device), device
+        self._network, self._device = network, next(network.parameters()).device
         self._bfloat16 = options.dtype == "bfloat16"
         self.card = card
         self.geometry = self._gaussian.geometry
         self.tail_share, self.tail_end = card.tail_share, card.tail_end
-        weights = hashlib.blake2s(bytes.fromhex(card.sha256) + self._gaussian.spectrum.digest, digest_size=8).digest()
-        words = f"{device.type} {options.dtype} torch {torch.__version__} numpy {np.__version__} scipy {scipy.__version__}"
-        self.identity = Identity(name, weights, words)
+        known = bytes.fromhex(card.sha256) + self._gaussian.spectrum.digest + repr(CONSTANTS).encode()
+        libraries = f"torch {torch.__version__} numpy {np.__version__} scipy {scipy.__version__}"
+        words = f"{_arithmetic(self._device)} {options.dtype} {libraries}"
+        self.identity = Identity(name, hashlib.blake2s(known, digest_size=8).digest(), words)
 
     def encode(self, frames: Frames) -> Latents:
         """Orthonormal change of colour."""
@@ -57,7 +62,7 @@ class TinyBackbone:
         """The denoiser given the references; raises UnsupportedCondition for text."""
         if condition.text:
             raise UnsupportedCondition(f"the {self.identity.name} backbone knows no text: leave the prompt empty")
-        return Denoiser(self._network, self._bank.correction(condition), self._bfloat16)
+        return Denoiser(self._network, self._bank.estimator(condition), self._bfloat16)
 
     def profile(self, condition: Denoiser) -> InformationProfile | None:
         """The Gaussian prior's, of which the network leaves the shares that were measured on clips for training."""
@@ -68,7 +73,8 @@ class TinyBackbone:
             share * condition.prior.mmse(time_of_snr(math.exp(u)))
             for u, share in zip(self.card.log_snr, shares, strict=True)
         )
-        return InformationProfile(self.card.log_snr, tuple(mmse))
+        # an error never grows with the signal; what was measured on a few crops may
+        return InformationProfile(self.card.log_snr, tuple(itertools.accumulate(mmse, min)))
 
     def run(self, condition: Denoiser, step: Step) -> Latents:
         """Loops over the learned velocity."""
@@ -76,11 +82,26 @@ class TinyBackbone:
 
 
 def tiny_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBackbone:
-    """Video in pixels, a small network trained by this project on openly licensed clips. Runs on the CPU."""
+    """Video in pixels, a small network trained by this project on openly licensed clips.
+
+    Raises BackboneError where the device is none of this machine's, ConfigError and MissingWeights.
+    """
     return _open("tiny", runtime, options)
+
+
+def _arithmetic(device: torch.device) -> str:
+    if device.type == "cuda":
+        precision = "-tf32" if torch.backends.cudnn.allow_tf32 else ""
+        return f"{torch.cuda.get_device_name(device).replace(' ', '-')}{precision}"
+    return f"cpu-{torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
 
 
 def _open(name: str, runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBackbone:
     chosen = TinyOptions.read(options)
     network, card = read_network(name)
-    return TinyBackbone(name, network, card, torch.device(runtime.device), chosen)
+    try:
+        network = network.to(torch.device(runtime.device))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackboneError(f"the network cannot be put on {runtime.device}: {reason}; name another device") from error
+    return TinyBackbone(name, network, card, chosen)

@@ -21,13 +21,13 @@ from rfcodec.protocols import Condition, Latents, Reference
 SLOWER = (1 / 8, 1 / 64)  # rates of change of the other priors
 GREY_UNIT = 16.0  # error of a reference in grey levels that counts as one
 FRAME_UNIT = 32.0
-LOG_SNR = 5.0  # times of a stronger or weaker signal look the same to the network
+LARGEST_LOG_SNR = 5.0  # times of a stronger or weaker signal look the same to the network
 KINDS = {(False, False): "none", (True, False): "first", (False, True): "last", (True, True): "first+last"}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the network mends at one state, and what it sees: see `Correction.estimate`."""
+    """What the network mends at one state, and what it sees: see `Estimator.estimate`."""
 
     wiener: Float32[Tensor, "c f h w"]
     deviation: Float32[Tensor, "c f"]  # of the Wiener estimate's error, by the Gaussian prior
@@ -45,13 +45,13 @@ class PriorBank:
         usual = pixel_backbone(RuntimeConfig(), {})
         self.backbones = (usual, *(slower(usual, share) for share in SLOWER))
 
-    def correction(self, condition: Condition) -> "Correction":
-        """What there is to correct given a condition."""
-        return Correction([backbone.condition(condition) for backbone in self.backbones], condition)
+    def estimator(self, condition: Condition) -> "Estimator":
+        """Their estimates given a condition."""
+        return Estimator([backbone.condition(condition) for backbone in self.backbones], condition)
 
 
 @final
-class Correction:
+class Estimator:
     """Gaussian priors given the references of a GOP, and what the network is shown of both.
 
     The first prior is the one that is corrected. The others believe in slower change: theirs are the long averages over
@@ -76,7 +76,7 @@ class Correction:
         known = [torch.zeros_like(wiener) if r is None else r.to(x.device)[:, None] - wiener for r in self._references]
         candidates = torch.stack([*(estimate - wiener for estimate in slower), *known])
         shown = [wiener, (x - (1 - t) * wiener) / t, *(candidates[: len(slower)] / unit), *known]
-        log_snr = min(max(math.log(max(amplitude_snr(t), 1e-9)), -LOG_SNR), LOG_SNR)
+        log_snr = min(max(math.log(max(amplitude_snr(t), 1e-9)), -LARGEST_LOG_SNR), LARGEST_LOG_SNR)
         features = torch.cat([planes.transpose(0, 1) for planes in shown], 1)
         return Estimate(wiener, deviation, candidates, features, self._signals.to(x.device), log_snr)
 
@@ -85,18 +85,20 @@ class Correction:
 class Denoiser:
     """E[x0 | x_t] as the network has learned it, for one GOP."""
 
-    def __init__(self, network: TinyNetwork, correction: Correction, bfloat16: bool = False) -> None:
-        self.prior, self.shape, self.kind = correction.prior, correction.shape, correction.kind
-        self._network, self._correction, self._bfloat16 = network, correction, bfloat16
+    def __init__(self, network: TinyNetwork, estimator: Estimator, bfloat16: bool = False) -> None:
+        self.prior, self.shape, self.kind = estimator.prior, estimator.shape, estimator.kind
+        self._network, self._estimator, self._bfloat16 = network, estimator, bfloat16
+        self._device = next(network.parameters()).device
 
     def velocity(self, x: Latents, t: float) -> Latents:
-        """v = (x - x0_hat) / t, float32."""
+        """v = (x - x0_hat) / t, float32, where the network is."""
+        x = x.to(self._device)
         return clean_to_velocity(self.clean(x, t), x, t)
 
     def clean(self, x: Latents, t: float) -> Latents:
-        """E[x0 | x_t = x]."""
-        with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=self._bfloat16):
-            return corrected(self._network, self._correction.estimate(x, t))
+        """E[x0 | x_t = x], where the network is."""
+        with torch.no_grad(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+            return corrected(self._network, self._estimator.estimate(x.to(self._device), t))
 
 
 def corrected(network: TinyNetwork, estimate: Estimate) -> Latents:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load, save
 
 from rfcodec.backbones.tiny.network import TinyNetwork
@@ -39,11 +39,19 @@ def folder() -> Path:
 
 
 def read_card(name: str, where: Path | None = None) -> Card:
-    """The card of a model; raises MissingWeights."""
+    """The card of a model; raises MissingWeights where it is not there or damaged."""
     path = (where or folder()) / f"{name}.json"
     if not path.is_file():
         raise MissingWeights(f"{path} is not there: install rfcodec again, its wheel carries the weights of {name}")
-    return Card.model_validate_json(path.read_text())
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise MissingWeights(f"{path} is damaged: install rfcodec again") from error
+
+
+def shipped_hash(name: str) -> str | None:
+    """SHA-256 of the weights that the package has for a backbone of that name; None where it has none."""
+    return read_card(name).sha256 if name in {path.stem for path in folder().glob("*.json")} else None
 
 
 def read_network(name: str, where: Path | None = None) -> tuple[TinyNetwork, Card]:
@@ -65,8 +73,8 @@ def write_network(name: str, network: TinyNetwork, facts: dict[str, Any], where:
     count = sum(parameter.numel() for parameter in network.parameters())
     card = Card(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), parameters=count, widths=network.widths, **facts)
     target = where or folder()
-    target.mkdir(parents=True, exist_ok=True)
     for suffix, content in (("safetensors", data), ("json", (json.dumps(card.model_dump(), indent=1) + "\n").encode())):
         with replacing(target / f"{name}.{suffix}") as part:
+            target.mkdir(parents=True, exist_ok=True)
             part.write_bytes(content)
     return card

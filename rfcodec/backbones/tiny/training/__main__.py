@@ -1,5 +1,7 @@
 """python -m rfcodec.backbones.tiny.training: a command for each stage (docs/tiny.md, section 3)."""
 
+import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +14,14 @@ from rfcodec.backbones.tiny.training.clips import scale_clips
 from rfcodec.backbones.tiny.training.curves import draw
 from rfcodec.backbones.tiny.training.denoising import clip_shares
 from rfcodec.backbones.tiny.training.profile import LOG_SNR, measure
-from rfcodec.backbones.tiny.training.train import Plan, Training
-from rfcodec.backbones.tiny.training.validation import TIMES
+from rfcodec.backbones.tiny.training.train import LAST, Plan, Training, newest
+from rfcodec.backbones.tiny.training.validation import TIMES, held_back
 from rfcodec.backbones.tiny.weights import read_network, write_network
+from rfcodec.errors import RfcodecError
 
 PROFILE_CROPS = 8
 
-app = typer.Typer(help=__doc__, no_args_is_help=True)
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 Clips = Annotated[Path, typer.Argument(metavar="CLIPS", help="Folder of clips.")]
 Cache = Annotated[Path, typer.Argument(metavar="CACHE", help="Folder of scaled clips.")]
 Run = Annotated[Path, typer.Option(help="Folder of checkpoints, log and curves.")]
@@ -37,17 +40,15 @@ def train(
     run: Run = Path("tiny-run"),
     steps: Annotated[int, typer.Option(help="Steps in all.")] = 12000,
     decay: Annotated[int, typer.Option(help="Steps at the end over which the rate falls to nothing.")] = 2000,
-    start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from; default: the last of the run.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint to begin with, where the run has none yet.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
 ) -> None:
-    """Train, or go on training: more --steps than before go on from the last checkpoint."""
+    """Train, or go on where the run was stopped; a run that was ended goes on from where its rate began to fall."""
     torch.set_num_threads(threads or torch.get_num_threads())
     training = Training(Plan(steps=steps, decay=decay), run)
-    checkpoint = start or run / "last.pt"
-    if checkpoint.is_file():
+    if checkpoint := newest(run, steps) or start:
         training.resume(checkpoint)
     training.run(sorted(cache.glob("*.npy")))
-    draw(run)
 
 
 @app.command()
@@ -60,13 +61,18 @@ def export(
     compute: Annotated[str, typer.Option(help="Compute spent, in words.")] = "",
     tail_share: Annotated[float, typer.Option(help="Share of the evaluations that the ODE tail takes.")] = 0.2,
     tail_end: Annotated[float, typer.Option(help="Time from which the tail jumps to 0.")] = 0.15,
+    into: Annotated[Path | None, typer.Option(help="Folder; default: the package.")] = None,
 ) -> None:
     """Write the averaged weights of the last checkpoint into the package, in half precision, and measure their card."""
     training = Training(Plan(steps=1, decay=1), run)
-    training.resume(run / "last.pt")
-    shares = measure(training.averaged(), sorted(cache.glob("*.npy")), PROFILE_CROPS)
-    facts = {"trained_on": trained_on, "licence": licence, "compute": compute, "log_snr": LOG_SNR, "shares": shares}
-    card = write_network(name, training.averaged(), facts | {"tail_share": tail_share, "tail_end": tail_end})
+    training.resume(run / LAST)
+    facts = {"trained_on": trained_on, "licence": licence, "compute": compute}
+    facts |= {"tail_share": tail_share, "tail_end": tail_end}
+    with tempfile.TemporaryDirectory() as folder:
+        write_network(name, training.averaged(), facts, Path(folder))
+        stored, _ = read_network(name, Path(folder))
+    shares = measure(stored, held_back(sorted(cache.glob("*.npy")))[0], PROFILE_CROPS)
+    card = write_network(name, stored, facts | {"log_snr": LOG_SNR, "shares": shares}, into)
     typer.echo(f"{name}: {card.parameters} parameters, {card.bytes} bytes, sha256 {card.sha256}")
 
 
@@ -92,4 +98,8 @@ def denoising(
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except RfcodecError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,16 +1,18 @@
 """Clips for training: decoded once at a few sizes, then cut at random (docs/tiny.md, section 3)."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import numpy as np
 
+from rfcodec.errors import InputError
 from rfcodec.files import replacing
 from rfcodec.types import Frames
 from rfcodec.video import open_video
 
-LINES = (144, 240)  # heights that clips are scaled to, where they have as many
+LINES = (144, 240)  # heights that clips are scaled to; to the second only those that have as many
 SHAPES = ((9, 128), (17, 96), (33, 64))  # frames and side of a crop: about as many pixels each
 CHUNK = 32
 
@@ -25,14 +27,20 @@ class Crop:
 
 def clip_of(scaled: Path) -> str:
     """The name of the clip that an array was scaled from."""
-    return scaled.name.split(".")[0]
+    return scaled.name.rsplit(".", 2)[0]
 
 
 def scale_clips(folder: Path, cache: Path) -> list[Path]:
-    """Decodes every clip of a folder at each of LINES into `cache`, as arrays t y x 3 of uint8; what is there is kept."""
+    """Decodes every clip of a folder at each of LINES into `cache`, as arrays t y x 3 of uint8; what is there is kept.
+
+    Raises InputError for two clips of one name, and what reading a video raises.
+    """
     scaled: list[Path] = []
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        full = open_video(path).format
+        if any(clip_of(other) == path.stem for other in scaled):
+            raise InputError(f"two clips are called {path.stem}: rename one")
+        with closing(open_video(path)) as video:
+            full = video.format
         for lines in LINES:
             if lines > LINES[0] and full.height < lines:
                 continue
@@ -44,26 +52,33 @@ def scale_clips(folder: Path, cache: Path) -> list[Path]:
 
 
 def _scale(path: Path, target: Path, size: tuple[int, int]) -> None:
-    video = open_video(path, size=size)
-    count = video.format.num_frames
-    frames = np.concatenate([video.read(k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as part, part.open("wb") as file:
-        np.save(file, frames)
+    with closing(open_video(path, size=size)) as video:
+        count = video.format.num_frames
+        frames = np.concatenate([video.read(k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)])
+    with replacing(target) as part:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.save(file, frames)
 
 
 @final
 class RandomCrops:
-    """Crops of random clips, sizes, places, strides and directions; the same for the same generator."""
+    """Crops of random clips, sizes, places, strides and directions; the same for the same generator.
+
+    Raises InputError where no clip is as large and long as one of SHAPES.
+    """
 
     def __init__(self, scaled: list[Path]) -> None:
         self._arrays: dict[str, list[np.ndarray]] = {}
         for path in scaled:
             self._arrays.setdefault(clip_of(path), []).append(np.load(path, mmap_mode="r"))
         self._clips = sorted(self._arrays)
+        arrays = [array for some in self._arrays.values() for array in some]
+        if not any(len(array) >= frames and min(array.shape[1:3]) >= side for array in arrays for frames, side in SHAPES):
+            raise InputError(f"of {len(arrays)} scaled clips none has {SHAPES[0][0]} frames and {LINES[0]} lines or more")
 
     def draw(self, generator: np.random.Generator) -> Crop:
-        """One crop of one of SHAPES; clips are equally likely, strides of one and two frames, flips and reversals too."""
+        """One crop of one of SHAPES; clips that are long enough for all of them are equally likely, short ones less."""
         while True:
             clip = self._clips[generator.integers(len(self._clips))]
             frames, side = SHAPES[generator.integers(len(SHAPES))]

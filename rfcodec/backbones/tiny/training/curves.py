@@ -1,20 +1,20 @@
 """Curves of a run as a picture: what is left of the Wiener estimate's error."""
 
-import json
 from pathlib import Path
 
+from rfcodec.backbones.tiny.training.train import read_log
 from rfcodec.errors import ConfigError
 
 
 def draw(run: Path) -> Path:
-    """Reads log.jsonl of a run and writes curves.png beside it; raises ConfigError without matplotlib."""
+    """Draws the log of a run as curves.png beside it; raises ConfigError without matplotlib."""
     try:
         # here, because it is no requirement of the package and writes a cache where it is imported
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ConfigError("curves need the package matplotlib: pip install 'rfcodec[benchmarks]'") from error
 
-    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    entries = read_log(run)
     losses = [(e["step"], e["training"]) for e in entries if "training" in e]
     checks = [(e["step"], e["held_back"]) for e in entries if "held_back" in e]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")

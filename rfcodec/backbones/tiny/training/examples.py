@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rfcodec.backbones.tiny.denoiser import Correction, Estimate, PriorBank
+from rfcodec.backbones.tiny.denoiser import Estimate, Estimator, PriorBank, corrected
+from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.backbones.tiny.training.clips import RandomCrops
 from rfcodec.flow.path import interpolate
 from rfcodec.protocols import Condition, Reference
@@ -37,11 +38,17 @@ def example(frames: Frames, kind: str, t: float, generator: np.random.Generator)
     first = _reference(frames[0], generator) if kind != "none" else None
     last = _reference(frames[-1], generator) if kind == "first+last" else None
     condition = Condition(count, width, height, first=first, last=last)
-    correction = _free(count, width, height) if kind == "none" else _bank().correction(condition)
+    estimator = _free(count, width, height) if kind == "none" else _bank().estimator(condition)
     clean = _bank().backbones[0].encode(frames)
-    noise = torch.from_numpy(generator.standard_normal(correction.shape, dtype=np.float32))
-    estimate = correction.estimate(interpolate(clean, noise, t), t)
-    return Example(clean, estimate, correction.prior.mmse(t))
+    noise = torch.from_numpy(generator.standard_normal(estimator.shape, dtype=np.float32))
+    estimate = estimator.estimate(interpolate(clean, noise, t), t)
+    return Example(clean, estimate, estimator.prior.mmse(t))
+
+
+def errors(network: TinyNetwork, one: Example) -> tuple[Tensor, Tensor]:
+    """Mean squared errors of x0_hat and of the Wiener estimate."""
+    error = (corrected(network, one.estimate) - one.clean).square().mean()
+    return error, (one.estimate.wiener - one.clean).square().mean()
 
 
 @final
@@ -68,8 +75,8 @@ def _bank() -> PriorBank:
 
 
 @lru_cache(maxsize=16)
-def _free(frames: int, width: int, height: int) -> Correction:
-    return _bank().correction(Condition(frames, width, height))
+def _free(frames: int, width: int, height: int) -> Estimator:
+    return _bank().estimator(Condition(frames, width, height))
 
 
 def _reference(frame: Frame, generator: np.random.Generator) -> Reference:

@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rfcodec.backbones.tiny.denoiser import corrected
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.backbones.tiny.training.clips import RandomCrops
-from rfcodec.backbones.tiny.training.examples import KIND_SHARES, example
+from rfcodec.backbones.tiny.training.examples import KIND_SHARES, errors, example
 from rfcodec.flow.path import time_of_snr
 from rfcodec.types import Frames
 
-LOG_SNR = tuple(k / 2 for k in range(-12, 7))
+LOG_SNR = tuple(float(k) for k in range(-6, 4))
 SEED = 11
 
 
@@ -33,4 +32,4 @@ def _errors(
 ) -> tuple[float, float]:
     one = example(frames, kind, time_of_snr(float(np.exp(log_snr))), generator)
     with torch.inference_mode():
-        return float((corrected(network, one.estimate) - one.clean).square().mean()), one.mse
+        return float(errors(network, one)[0]), one.mse

@@ -6,23 +6,24 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, final
 
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from rfcodec.backbones.tiny.denoiser import corrected
 from rfcodec.backbones.tiny.network import WIDTHS, TinyNetwork
-from rfcodec.backbones.tiny.training.examples import Example, Examples
+from rfcodec.backbones.tiny.training.examples import Example, Examples, errors
 from rfcodec.backbones.tiny.training.optimizer import optimizers
 from rfcodec.backbones.tiny.training.validation import held_back, means, shares
+from rfcodec.errors import InputError
 from rfcodec.files import replacing
 
-LOG_STEPS = 50
+LOG, PLAN, LOG_STEPS = "log.jsonl", "plan.json", 50
+LAST, BEFORE_DECAY = "last.pt", "before_decay.pt"  # checkpoints: the newest, and the last at the full rate
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,19 @@ class Training:
         self.optimizers = optimizers(self.network, plan.rate)
         self._rates = [group["lr"] for one in self.optimizers for group in one.param_groups]
         self.step, self.seconds = 0, 0.0
-        folder.mkdir(parents=True, exist_ok=True)
 
     def resume(self, checkpoint: Path) -> None:
-        """Goes on from a checkpoint."""
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        for one, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            one.load_state_dict(saved)
-        self.step, self.seconds = state["step"], state["seconds"]
+        """Goes on from a checkpoint; raises InputError where it cannot be read or is one of another network."""
+        try:
+            state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            for one, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                one.load_state_dict(saved)
+            self.step, self.seconds = state["step"], state["seconds"]
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, UnpicklingError) as error:
+            reason = str(error).partition("\n")[0] or "it is empty"
+            raise InputError(f"{checkpoint} is no checkpoint of this network: {reason}") from error
 
     def save(self, name: str) -> None:
         """Writes a checkpoint under its name only once it is whole."""
@@ -77,11 +81,16 @@ class Training:
             "seconds": self.seconds,
         }
         with replacing(self.folder / name) as part:
+            self.folder.mkdir(parents=True, exist_ok=True)
             torch.save(state, part)
 
     def run(self, scaled: list[Path]) -> None:
-        """Trains to the end of the plan; scaled clips as `scale_clips` leaves them."""
+        """Trains to the end of the plan; scaled clips as `scale_clips` leaves them.
+
+        Raises InputError where these are too few, OutputError where a checkpoint cannot be written.
+        """
         training, apart = held_back(scaled)
+        self._begin_log()
         examples = self._examples(training)
         left: list[float] = []
         began = time.monotonic() - self.seconds
@@ -90,7 +99,7 @@ class Training:
             task = bar.add_task("training", total=self.plan.steps, completed=self.step)
             while self.step < self.plan.steps:
                 if self.step == self.plan.steps - self.plan.decay:
-                    self.save("before_decay.pt")
+                    self.save(BEFORE_DECAY)
                 left.append(self._advance([next(examples) for _ in range(self.plan.crops)]))
                 self.step += 1
                 self.seconds = time.monotonic() - began
@@ -128,7 +137,7 @@ class Training:
         return left
 
     def _check(self, apart: list[Path]) -> str:
-        self.save("last.pt")
+        self.save(LAST)
         found = means(shares(self.averaged(), apart))
         self._log({"step": self.step, "seconds": self.seconds, "held_back": {str(t): share for t, share in found.items()}})
         return f"step {self.step}: error left of Wiener's " + "  ".join(f"t={t}: {found[t]:.3f}" for t in found)
@@ -139,10 +148,37 @@ class Training:
         assert isinstance(network, TinyNetwork)
         return network
 
+    def _begin_log(self) -> None:
+        """Drops what was logged after the checkpoint that this goes on from: those steps are taken again."""
+        with replacing(self.folder / LOG) as part:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            kept = [entry for entry in read_log(self.folder) if entry["step"] <= self.step]
+            part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        with replacing(self.folder / PLAN) as part:
+            part.write_text(json.dumps(asdict(self.plan), indent=2) + "\n")
+
     def _log(self, entry: dict[str, Any]) -> None:
-        with (self.folder / "log.jsonl").open("a") as log:
+        with (self.folder / LOG).open("a") as log:
             log.write(json.dumps(entry) + "\n")
-        (self.folder / "plan.json").write_text(json.dumps(asdict(self.plan), indent=2) + "\n")
+
+
+def newest(folder: Path, steps: int) -> Path | None:
+    """Where a run goes on to `steps`: its last checkpoint, or that before its rate began to fall for an earlier end."""
+    entries = read_log(folder)
+    if not entries:
+        return None
+    plan = json.loads((folder / PLAN).read_text())
+    falling = entries[-1]["step"] > plan["steps"] - plan["decay"]
+    checkpoint = folder / (BEFORE_DECAY if falling and plan["steps"] < steps else LAST)
+    return checkpoint if checkpoint.is_file() else None
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The entries of a run's log; a last line that was cut short is left out."""
+    if not (folder / LOG).is_file():
+        return []
+    lines = (folder / LOG).read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def seeded(network: TinyNetwork, seed: int) -> TinyNetwork:
@@ -154,9 +190,3 @@ def seeded(network: TinyNetwork, seed: int) -> TinyNetwork:
             drawn = generator.uniform(-bound, bound, parameter.shape).astype(np.float32)
             parameter.data.copy_(torch.from_numpy(drawn))
     return network
-
-
-def errors(network: TinyNetwork, example: Example) -> tuple[Tensor, Tensor]:
-    """Mean squared errors of x0_hat and of the Wiener estimate."""
-    error = (corrected(network, example.estimate) - example.clean).square().mean()
-    return error, (example.estimate.wiener - example.clean).square().mean()

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rfcodec.backbones.tiny.denoiser import corrected
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.backbones.tiny.training.clips import RandomCrops, clip_of
-from rfcodec.backbones.tiny.training.examples import KIND_SHARES, example
+from rfcodec.backbones.tiny.training.examples import KIND_SHARES, errors, example
+from rfcodec.errors import InputError
 from rfcodec.types import Frames
 
 TIMES = (0.9, 0.7, 0.5, 0.3, 0.1)
@@ -28,8 +28,12 @@ class Share:
 
 
 def held_back(scaled: list[Path]) -> tuple[list[Path], list[Path]]:
-    """The clips for training and those that were held back."""
-    apart = [path for path in scaled if clip_of(path) in HELD_BACK]
+    """The clips for training and those of HELD_BACK, or every tenth where there are none; raises InputError for too few."""
+    names = sorted({clip_of(path) for path in scaled})
+    if len(names) < 2:
+        raise InputError(f"{len(names)} scaled clips are too few: scale two or more first")
+    chosen = set(names).intersection(HELD_BACK) or set(names[::10])
+    apart = [path for path in scaled if clip_of(path) in chosen]
     return [path for path in scaled if path not in apart], apart
 
 
@@ -47,10 +51,9 @@ def shares(network: TinyNetwork, scaled: list[Path]) -> list[Share]:
 
 def share_left(network: TinyNetwork, frames: Frames, kind: str, t: float, generator: np.random.Generator) -> float:
     """Squared error of the network's estimate over that of the Wiener estimate, at time t with noise of the generator."""
-    one = example(frames, kind, t, generator)
     with torch.inference_mode():
-        error = (corrected(network, one.estimate) - one.clean).square().mean()
-    return float(error / (one.estimate.wiener - one.clean).square().mean())
+        error, wiener = errors(network, example(frames, kind, t, generator))
+    return float(error / wiener)
 
 
 def means(found: list[Share]) -> dict[float, float]:
