@@ -110,17 +110,16 @@ def presets(
     lpips_weights: Weights = None,
     steps: Annotated[int, typer.Option(help="Model evaluations.")] = 20,
     bpp: Annotated[list[float] | None, typer.Option(help="Rates of GVCC; 0.09 is 0.03 bits a dimension in pixels.")] = None,
-    shares: Annotated[list[float] | None, typer.Option(help="Rates of the default, in shares of those.")] = None,
+    own_bpp: Annotated[list[float] | None, typer.Option(help="Rates of the default; by default 0.4 of those.")] = None,
 ) -> None:
     """Bits of the default for what the gvcc preset reaches, T2V; GVCC's search is simulated, equal in distribution."""
     lpips = Lpips(lpips_weights) if Lpips.available(lpips_weights) else None
     common = {"backbone": backbone, "gop": frames, "mode": "t2v", "trajectory__steps": steps}
     tail = max(1, round(3 * steps / 20))
     rates = bpp or [0.03, 0.06, 0.12, 0.25, 0.5]
-    less = sorted({rate * share for rate in rates for share in shares or [0.4]})
     methods = {
         "gvcc": common | {"preset": "gvcc", "trajectory__ode_tail": tail, "rates": rates},
-        "default": common | {"rates": less},
+        "default": common | {"rates": own_bpp or [0.4 * rate for rate in rates]},
     }
     with simulated_gvcc():
         curves = sweep(clips, methods, (), size, frames, lpips)
