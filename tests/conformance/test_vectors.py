@@ -13,6 +13,8 @@ import numpy as np
 import PIL.features
 import pytest
 import scipy.fft
+import torch
+from torch.nn import functional
 
 from rfcodec import api
 from rfcodec.bitstream import fields, symbols
@@ -33,6 +35,7 @@ VECTORS = {
     "flf2v": (7, {"mode": "flf2v", "gop": 4, "still": "trajectory", "bytes": 1500, **FEW}),
     "gvcc": (5, {"mode": "t2v", "gop": 5, "codebook.k": 32, "codebook.m": 4, **FEW}),
     "latent": (9, {"mode": "i2v", "gop": 5, "still": "trajectory", "backbone": "gaussian-latent", "bytes": 700, **FEW}),
+    "tiny": (9, {"mode": "t2v", "gop": 9, "backbone": "tiny", "bytes": 700, **FEW}),
 }
 WIDTH, HEIGHT = 48, 32
 
@@ -50,7 +53,10 @@ def arithmetic():
     values = (np.arange(3 * 5 * 48 * 32) * 2654435761 % 65536 / 32768 - 1).reshape(3, 5, 32, 48)
     spectrum = scipy.fft.dctn(values.astype(np.float32), axes=(2, 3), norm="ortho")
     square = values[0, :, 0, :5] @ values[0, :, 0, :5].T
+    kernel = torch.from_numpy(values[:, :, :32, :32].reshape(96, 5, 32).transpose(0, 2, 1)[:, :, :3, None].copy())
+    planes = torch.from_numpy(values.reshape(5, 3, 32, 48)[:, :1].repeat(32, axis=1)).float()
     return fingerprint(
+        functional.conv2d(planes, kernel.float().expand(-1, -1, -1, 3), padding=1).numpy(),
         spectrum,
         scipy.fft.rfft(spectrum.reshape(60, -1), axis=1),
         np.matmul(square.astype(np.float32), spectrum.reshape(3, 5, -1)),
