@@ -35,7 +35,7 @@ VECTORS = {
     "flf2v": (7, {"mode": "flf2v", "gop": 4, "still": "trajectory", "bytes": 1500, **FEW}),
     "gvcc": (5, {"mode": "t2v", "gop": 5, "codebook.k": 32, "codebook.m": 4, **FEW}),
     "latent": (9, {"mode": "i2v", "gop": 5, "still": "trajectory", "backbone": "gaussian-latent", "bytes": 700, **FEW}),
-    "tiny": (9, {"mode": "t2v", "gop": 9, "backbone": "tiny", "bytes": 700, **FEW}),
+    "tiny": (2, {"mode": "t2v", "gop": 2, "backbone": "tiny", "bytes": 400, **FEW}),
 }
 WIDTH, HEIGHT = 48, 32
 
