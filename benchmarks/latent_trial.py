@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.tiny.training.clips import RandomCrops, clip_of
 from rfcodec.backbones.tiny.training.validation import held_back
 from rfcodec.types import Frames
@@ -33,7 +33,7 @@ def main(
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     training, apart = held_back(sorted(cache.glob(f"*.{LINES}.npy")))
-    autoencoder = AutoencoderKLWan(
+    autoencoder = diffusers.AutoencoderKLWan(
         base_dim=32, dim_mult=[1, 2, 4], num_res_blocks=1, z_dim=channels, temperal_downsample=[True, True]
     )
     steps = _train(autoencoder, training, 60 * minutes)
@@ -45,7 +45,7 @@ def main(
     Console().print(table)
 
 
-def _train(autoencoder: AutoencoderKLWan, clips: list[Path], seconds: float) -> int:
+def _train(autoencoder: Any, clips: list[Path], seconds: float) -> int:
     crops, generator = RandomCrops(clips), np.random.default_rng(0)
     optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=RATE)
     began, steps = time.monotonic(), 0
@@ -66,7 +66,7 @@ def _train(autoencoder: AutoencoderKLWan, clips: list[Path], seconds: float) -> 
     return steps
 
 
-def _psnr(autoencoder: AutoencoderKLWan, frames: Frames) -> float:
+def _psnr(autoencoder: Any, frames: Frames) -> float:
     with torch.inference_mode():
         whole = _unit(frames)
         found = _through(autoencoder, whole).clamp(-1, 1)
