@@ -109,7 +109,7 @@ def bd(anchor: list[Point], test: list[Point], metric: str) -> float | None:
         curves += [[p.bytes for p in chosen], [sign * getattr(p, metric) for p in chosen]]
     if max(min(curves[1]), min(curves[3])) >= min(max(curves[1]), max(curves[3])):
         return None
-    return float(bd_rate(*curves, method="akima", min_overlap=0))
+    return float(bd_rate(*curves, method="akima", min_overlap=0, require_matching_points=False))
 
 
 def bytes_at(points: list[Point], value: float, metric: str = "psnr") -> float:
