@@ -80,9 +80,9 @@ def store_profile(header: SequenceHeader, profile: InformationProfile, gops: int
     file = profile_file(header)
     table = {"backbone": header.backbone, "gops": gops, "log_snr": profile.log_snr, "mmse": profile.mmse}
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as part:
+            file.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(table) + "\n")
-    except (OSError, OutputError) as error:
+    except OutputError as error:
         raise OutputError(f"{file} cannot be written ({error}): set RFCODEC_CACHE to a folder that can") from error
     return file

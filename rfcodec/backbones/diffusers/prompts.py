@@ -3,9 +3,7 @@
 import hashlib
 import inspect
 import logging
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -16,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rfcodec.errors import MissingWeights
+from rfcodec.errors import MissingWeights, OutputError
+from rfcodec.files import replacing
 
 EMPTY = hashlib.blake2s(digest_size=8).hexdigest()  # digest of no text encoder at all
 NOTHING = "none"  # key of an embedding that is None
@@ -92,14 +91,11 @@ class PromptMemo:
             f"{i:02d}" if item is not None else f"{i:02d}{NOTHING}": torch.zeros(1) if item is None else item.contiguous()
             for i, item in enumerate(items)
         }
-        partial = path.with_suffix(f".{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(named, partial, metadata={"text": self._text})
-            partial.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            with replacing(path) as part:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_file(named, part, metadata={"text": self._text})
+        except OutputError as error:
             logger.info("text embeddings are not kept: %s", error)
 
 
