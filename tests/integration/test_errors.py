@@ -93,7 +93,7 @@ def tiny_clip(make_clip):
 def tiny(tiny_clip, tmp_path_factory):
     """A stream of some hundred bytes in each mode."""
     folder = tmp_path_factory.mktemp("tiny")
-    settings = {"gop": 3, "trajectory__steps": 4, "trajectory__ode_tail": 1, "still": "trajectory", "bytes": 420}
+    settings = SMALL | {"gop": 3, "trajectory__steps": 4, "trajectory__ode_tail": 1, "still": "trajectory", "bytes": 420}
     for mode in MODES:
         rfcodec.encode(tiny_clip, folder / mode, mode=mode, **settings)
     return {mode: (folder / mode).read_bytes() for mode in MODES}
