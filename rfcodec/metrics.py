@@ -113,6 +113,10 @@ class Lpips:
         with torch.inference_mode():
             return [float(self._model(*self._inputs(pair))) for pair in zip(reference, test, strict=True)]
 
+    def distance(self, reference: "Tensor", test: "Tensor") -> "Tensor":
+        """Distances of pictures n 3 h w in [-1, 1], through which a gradient flows."""
+        return self._model.requires_grad_(False)(reference, test).ravel()
+
     def patch_features(self, frame: Frame) -> Float[np.ndarray, "n 192"]:
         """What AlexNet's second convolution sees, rectified: a row for each patch of 51 x 51 pixels, 8 pixels apart."""
         import torch

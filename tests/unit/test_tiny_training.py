@@ -1,6 +1,7 @@
 """How the weights of tiny are made: crops, examples, steps, checkpoints, curves."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,18 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from rfcodec.backbones.gaussian.backbone import pixel_backbone
+from rfcodec.backbones.tiny.denoiser import Denoiser
 from rfcodec.backbones.tiny.network import WIDTHS, TinyNetwork
 from rfcodec.backbones.tiny.training import __main__ as commands
-from rfcodec.backbones.tiny.training import clips, examples, profile, train, validation
+from rfcodec.backbones.tiny.training import clips, examples, few_evaluations, flow_matching, profile, train, validation
 from rfcodec.backbones.tiny.training.denoising import clip_shares
 from rfcodec.backbones.tiny.training.optimizer import orthogonal
-from rfcodec.backbones.tiny.weights import read_network
+from rfcodec.backbones.tiny.weights import read_card, read_network
+from rfcodec.config import RuntimeConfig, TrajectoryConfig
 from rfcodec.errors import InputError
+from rfcodec.flow.rollout import rollout
+from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 
 SMALL = ((5, 32), (3, 48))
 
@@ -55,7 +61,7 @@ def test_a_crop_is_a_part_of_its_clip(scaled):
 
 
 def test_examples_depend_on_their_number_alone(scaled):
-    one, other = (examples.Examples(scaled, 3, 100) for _ in range(2))
+    one, other = (flow_matching.Examples(scaled, 3, 100) for _ in range(2))
     other[0]
     assert torch.equal(one[7].clean, other[7].clean)
     assert torch.equal(one[7].estimate.features, other[7].estimate.features)
@@ -172,6 +178,101 @@ def test_each_stage_is_a_command(scaled, tmp_path, monkeypatch):
     assert (card.compute, card.tail_end, card.widths) == ("none", 0.2, WIDTHS)
     assert set(card.shares) == {"none", "first", "first+last"}
     assert all(len(shares) == 2 and min(shares) > 0 for shares in card.shares.values())
+
+
+# Few evaluations
+
+
+def the_look(reference, test):
+    return (reference - test).abs().mean((1, 2, 3))
+
+
+def a_draw(scaled, kind="first", seed=4):
+    return few_evaluations.draw(clips.RandomCrops(scaled), np.random.default_rng(seed), kind)
+
+
+class Chosen:
+    """The noise of `few_evaluations.chosen`, as a coder would be given it; keeps the states that its steps see."""
+
+    def __init__(self, clean, bits, generator):
+        self.clean, self.bits, self.generator = clean, bits, generator
+
+    def start(self, shape):
+        return examples.white(self.clean, self.generator)
+
+    def __call__(self, k, x0_hat):
+        return few_evaluations.chosen(self.clean - x0_hat, self.bits[k], self.generator)
+
+
+@pytest.mark.parametrize("kind", ["none", "first+last"])
+@pytest.mark.parametrize("evaluation", [0, 2, 5])
+def test_a_state_that_is_trained_is_one_that_a_coder_visits(scaled, kind, evaluation):
+    network, _ = read_network("tiny")
+    times, bits = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.0), (0.01, 0.02, 0.03)
+    one = a_draw(scaled, kind)
+    found = few_evaluations.visited(network, one, few_evaluations.Course(times, bits, evaluation))
+
+    clean, estimator, generator = *(again := a_draw(scaled, kind)).scene, again.generator
+    plan = GopPlan(times, (1, 1, 1))
+    step = TrajectoryStep(TrajectoryConfig(steps=6, ode_tail=3), plan, Chosen(clean, bits, generator))
+    states = []
+
+    def velocity(x, t):
+        states.append((x, t))
+        return Denoiser(network, estimator).velocity(x, t)
+
+    rollout(velocity, estimator.shape, step)
+    expected = again.scene.at(*states[evaluation])
+    assert torch.allclose(found.estimate.features, expected.estimate.features, atol=2e-5)
+    assert found.mse == expected.mse
+
+
+def test_noise_is_white_and_as_near_the_residual_as_its_bits_say():
+    generator = np.random.default_rng(0)
+    residual = 5 * examples.white(torch.empty(3, 8, 64, 64), generator)
+    z = few_evaluations.chosen(residual, 0.1, generator)
+    cosine = float((z * residual).mean() / residual.square().mean().sqrt())
+    assert float(z.square().mean()) == pytest.approx(1, abs=0.01)
+    assert cosine == pytest.approx(math.sqrt(1 - 2 ** (-0.2 * few_evaluations.EFFICIENCY)), abs=0.01)
+
+
+def test_pictures_are_the_frames(scaled):
+    frames = np.load(scaled[0])[:2]
+    unit = torch.from_numpy(frames).permute(0, 3, 1, 2) / 127.5 - 1
+    latents = pixel_backbone(RuntimeConfig(), {}).encode(frames)
+    assert torch.allclose(few_evaluations.pictures(latents), unit, atol=1e-5)
+
+
+def test_the_last_evaluation_is_trained_to_look_well(scaled, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "LOG_STEPS", 5)
+    objective = few_evaluations.FewEvaluations(read_card("tiny"), the_look)
+    training = train.Training(a_plan(30, ema=0.5), tmp_path / "run", objective)
+    before = objective.check(training.averaged(), scaled[:1])
+    training.run(scaled)
+    after = objective.check(training.averaged(), scaled[:1])
+    assert set(after) == {f"{n} evaluations, {what}" for n in (4, 8) for what in ("error", "looks")}
+    assert after["4 evaluations, looks"] < 0.97 * before["4 evaluations, looks"]
+
+
+def test_only_the_last_evaluation_is_judged_by_its_looks(scaled):
+    network, card = read_network("tiny")
+    asked = []
+
+    def look(reference, test):
+        asked.append(1)
+        return the_look(reference, test)
+
+    objective = few_evaluations.FewEvaluations(card, look)
+    courses = []
+    for seed in range(12):
+        one = a_draw(scaled, seed=seed)
+        number = len(asked)
+        objective.loss(network, one)
+        again = a_draw(scaled, seed=seed)
+        evaluations = few_evaluations.EVALUATIONS[again.generator.integers(2)]
+        courses.append(objective.course(again, *evaluations))
+        assert (len(asked) > number) == courses[-1].is_last
+    assert {course.is_last for course in courses} == {True, False}
 
 
 def test_the_rate_rises_stays_and_falls():

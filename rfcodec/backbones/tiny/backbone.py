@@ -1,8 +1,6 @@
 """The tiny backbones behind the protocol: video in pixels, a Gaussian prior, and a network that corrects it."""
 
 import hashlib
-import itertools
-import math
 from collections.abc import Mapping
 from typing import Literal, final
 
@@ -17,7 +15,6 @@ from rfcodec.backbones.tiny.network import REACH, TinyNetwork
 from rfcodec.backbones.tiny.weights import Card, read_network
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, UnsupportedCondition
-from rfcodec.flow.path import time_of_snr
 from rfcodec.flow.rollout import rollout
 from rfcodec.protocols import Condition, Frames, Latents, Step
 from rfcodec.types import Identity, InformationProfile
@@ -65,16 +62,8 @@ class TinyBackbone:
         return Denoiser(self._network, self._bank.estimator(condition), self._bfloat16)
 
     def profile(self, condition: Denoiser) -> InformationProfile | None:
-        """The Gaussian prior's, of which the network leaves the shares that were measured on clips for training."""
-        shares = self.card.shares.get(condition.kind)
-        if shares is None:
-            return None
-        mmse = (
-            share * condition.prior.mmse(time_of_snr(math.exp(u)))
-            for u, share in zip(self.card.log_snr, shares, strict=True)
-        )
-        # an error never grows with the signal; what was measured on a few crops may
-        return InformationProfile(self.card.log_snr, tuple(itertools.accumulate(mmse, min)))
+        """As the card of the weights has it; None where nothing was measured."""
+        return self.card.profile(condition.kind, condition.prior.mmse)
 
     def run(self, condition: Denoiser, step: Step) -> Latents:
         """Loops over the learned velocity."""
@@ -87,6 +76,14 @@ def tiny_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBac
     Raises BackboneError where the device is none of this machine's, ConfigError and MissingWeights.
     """
     return _open("tiny", runtime, options)
+
+
+def tiny_fast_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBackbone:
+    """The tiny backbone, trained further for few evaluations: `--preset fast`.
+
+    Raises what `tiny_backbone` does.
+    """
+    return _open("tiny-fast", runtime, options)
 
 
 def _arithmetic(device: torch.device) -> str:

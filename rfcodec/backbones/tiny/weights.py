@@ -1,7 +1,10 @@
 """The weights that ship in the package: read, checked against their card, written by training."""
 
 import hashlib
+import itertools
 import json
+import math
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, final
@@ -13,6 +16,8 @@ from safetensors.torch import load, save
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.errors import MissingWeights
 from rfcodec.files import replacing
+from rfcodec.flow.path import time_of_snr
+from rfcodec.types import InformationProfile
 
 
 @final
@@ -31,6 +36,15 @@ class Card(BaseModel):
     tail_end: float
     log_snr: tuple[float, ...] = ()
     shares: dict[str, tuple[float, ...]] = {}  # of the Gaussian prior's mmse at log_snr, for each kind of condition
+
+    def profile(self, kind: str, prior_mmse: Callable[[float], float]) -> InformationProfile | None:
+        """The Gaussian prior's, of which the network leaves the shares that were measured on clips for training."""
+        shares = self.shares.get(kind)
+        if shares is None:
+            return None
+        mmse = (s * prior_mmse(time_of_snr(math.exp(u))) for u, s in zip(self.log_snr, shares, strict=True))
+        # an error never grows with the signal; what was measured on a few crops may
+        return InformationProfile(self.log_snr, tuple(itertools.accumulate(mmse, min)))
 
 
 def folder() -> Path:

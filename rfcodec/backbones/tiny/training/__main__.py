@@ -13,11 +13,13 @@ from rich.table import Table
 from rfcodec.backbones.tiny.training.clips import scale_clips
 from rfcodec.backbones.tiny.training.curves import draw
 from rfcodec.backbones.tiny.training.denoising import clip_shares
+from rfcodec.backbones.tiny.training.few_evaluations import FewEvaluations
 from rfcodec.backbones.tiny.training.profile import LOG_SNR, measure
 from rfcodec.backbones.tiny.training.train import LAST, Plan, Training, newest
 from rfcodec.backbones.tiny.training.validation import TIMES, held_back
 from rfcodec.backbones.tiny.weights import read_network, write_network
 from rfcodec.errors import RfcodecError
+from rfcodec.metrics import Lpips
 
 PROFILE_CROPS = 8
 
@@ -47,6 +49,27 @@ def train(
     torch.set_num_threads(threads or torch.get_num_threads())
     training = Training(Plan(steps=steps, decay=decay), run)
     if checkpoint := newest(run, steps) or start:
+        training.resume(checkpoint)
+    training.run(sorted(cache.glob("*.npy")))
+
+
+@app.command()
+def shorten(
+    cache: Cache,
+    lpips_weights: Annotated[Path, typer.Option(help="Folder of AlexNet's features, which judge the looks.")],
+    run: Run = Path("tiny-fast-run"),
+    start: Annotated[str, typer.Option(help="Name of the weights to begin with.")] = "tiny",
+    steps: Annotated[int, typer.Option(help="Steps in all.")] = 1500,
+    decay: Annotated[int, typer.Option(help="Steps at the end over which the rate falls to nothing.")] = 500,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+) -> None:
+    """Train further for few evaluations, or go on where that was stopped."""
+    torch.set_num_threads(threads or torch.get_num_threads())
+    network, card = read_network(start)
+    plan = Plan(steps, decay, rate=0.002, warm_up=30, ema=0.99, check_steps=100, workers=0, widths=card.widths)
+    objective = FewEvaluations(card, Lpips(lpips_weights).distance)
+    training = Training(plan, run, objective, network.train().requires_grad_(True))
+    if checkpoint := newest(run, steps):
         training.resume(checkpoint)
     training.run(sorted(cache.glob("*.npy")))
 

@@ -1,4 +1,4 @@
-"""Curves of a run as a picture: what is left of the Wiener estimate's error."""
+"""Curves of a run as a picture: what is left of the Wiener estimate's error, and what was checked."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def draw(run: Path) -> Path:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     left.plot(*zip(*losses, strict=True), linewidth=1)
     left.set(xlabel="step", title="crops for training, all times", ylabel="share of the Wiener estimate's error")
-    for t in checks[0][1] if checks else ():
-        right.plot([step for step, _ in checks], [found[t] for _, found in checks], marker=".", label=f"t = {t}")
+    for name in checks[0][1] if checks else ():
+        right.plot([step for step, _ in checks], [found[name] for _, found in checks], marker=".", label=name)
     right.set(xlabel="step", title="crops that were held back")
     right.legend()
     for axis in (left, right):

@@ -1,4 +1,4 @@
-"""Flow matching of the correction: squared error in units of the Wiener estimate's (docs/tiny.md, section 3)."""
+"""Steps, checkpoints and the log of a run, whatever it is that the network learns (docs/tiny.md, section 3)."""
 
 import json
 import math
@@ -7,23 +7,41 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, final
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from rfcodec.backbones.tiny.network import WIDTHS, TinyNetwork
-from rfcodec.backbones.tiny.training.examples import Example, Examples, errors
+from rfcodec.backbones.tiny.training.flow_matching import FlowMatching
 from rfcodec.backbones.tiny.training.optimizer import optimizers
-from rfcodec.backbones.tiny.training.validation import held_back, means, shares
+from rfcodec.backbones.tiny.training.validation import held_back
 from rfcodec.errors import InputError
 from rfcodec.files import replacing
 
 LOG, PLAN, LOG_STEPS = "log.jsonl", "plan.json", 50
 LAST, BEFORE_DECAY = "last.pt", "before_decay.pt"  # checkpoints: the newest, and the last at the full rate
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What the network learns."""
+
+    def examples(self, scaled: list[Path], seed: int, count: int) -> Dataset[Any]:
+        """`count` examples from scaled clips, number k always the same."""
+        ...
+
+    def loss(self, network: TinyNetwork, one: Any) -> tuple[Tensor, float]:
+        """What is minimised, and the share of the Wiener estimate's error that is left."""
+        ...
+
+    def check(self, network: TinyNetwork, apart: list[Path]) -> dict[str, float]:
+        """Figures on clips that were held back, by name; always on the same crops."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,11 +66,16 @@ class Plan:
 
 @final
 class Training:
-    """A network, its average, its optimizers and how far they are; `folder` keeps all of them."""
+    """A network, its average, its optimizers and how far they are; `folder` keeps all of them.
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self.plan, self.folder = plan, folder
-        self.network = seeded(TinyNetwork(plan.widths), plan.seed)
+    Without an objective it is flow matching, without a network one that knows nothing.
+    """
+
+    def __init__(
+        self, plan: Plan, folder: Path, objective: Objective | None = None, network: TinyNetwork | None = None
+    ) -> None:
+        self.plan, self.folder, self.objective = plan, folder, objective or FlowMatching()
+        self.network = seeded(TinyNetwork(plan.widths), plan.seed) if network is None else network
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(plan.ema))
         self.optimizers = optimizers(self.network, plan.rate)
         self._rates = [group["lr"] for one in self.optimizers for group in one.param_groups]
@@ -112,22 +135,21 @@ class Training:
                 if self.step % self.plan.check_steps == 0 or self.step == self.plan.steps:
                     bar.print(self._check(apart))
 
-    def _examples(self, training: list[Path]) -> Iterator[Example]:
+    def _examples(self, training: list[Path]) -> Iterator[Any]:
         begin, end = self.step * self.plan.crops, self.plan.steps * self.plan.crops
-        dataset = Examples(training, self.plan.seed, end)
+        dataset = self.objective.examples(training, self.plan.seed, end)
         return iter(DataLoader(dataset, batch_size=None, sampler=range(begin, end), num_workers=self.plan.workers))
 
-    def _advance(self, examples: list[Example]) -> float:
+    def _advance(self, examples: list[Any]) -> float:
         share = self.plan.rate_share(self.step)
         groups = [group for one in self.optimizers for group in one.param_groups]
         for group, rate in zip(groups, self._rates, strict=True):
             group["lr"] = rate * share
         left = 0.0
         for example in examples:
-            error, wiener = errors(self.network, example)
-            # what the prior expects alone would favour the hardest clips, what it gets here alone those that stand still
-            (error / torch.sqrt(wiener * example.mse) / len(examples)).backward()
-            left += float(torch.log(error.detach() / wiener)) / len(examples)
+            loss, share = self.objective.loss(self.network, example)
+            (loss / len(examples)).backward()
+            left += math.log(share) / len(examples)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0, error_if_nonfinite=True)
         for one in self.optimizers:
             one.step()
@@ -138,9 +160,9 @@ class Training:
 
     def _check(self, apart: list[Path]) -> str:
         self.save(LAST)
-        found = means(shares(self.averaged(), apart))
-        self._log({"step": self.step, "seconds": self.seconds, "held_back": {str(t): share for t, share in found.items()}})
-        return f"step {self.step}: error left of Wiener's " + "  ".join(f"t={t}: {found[t]:.3f}" for t in found)
+        found = self.objective.check(self.averaged(), apart)
+        self._log({"step": self.step, "seconds": self.seconds, "held_back": found})
+        return f"step {self.step}: held back " + "  ".join(f"{name}: {value:.4f}" for name, value in found.items())
 
     def averaged(self) -> TinyNetwork:
         """The average over the last steps, which is what ships."""
