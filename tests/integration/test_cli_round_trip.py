@@ -220,7 +220,7 @@ def test_lists_of_plugins(cli):
     for verb, expected in {
         "modes": MODES,
         "codebooks": ["channel", "chunked", "gvcc", "hadamard", "pursuit", "topm", "trellis"],
-        "backbones": ["gaussian", "gaussian-latent"],
+        "backbones": ["gaussian", "gaussian-latent", "tiny", "tiny-fast"],
     }.items():
         rows = json.loads(ok(cli(verb, "--json")).out)
         rows = rows["installed"] if verb == "backbones" else rows

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from rfcodec.presets import configure
+
 FEW = ["--set", "trajectory.steps=6"]
 
 
@@ -31,7 +33,17 @@ def test_its_precision_is_an_option_of_the_stream(cli, clip_file, tmp_path):
     assert "the digest of 1 of 1 GOPs" in cli("decode", tmp_path / "a.rfv", tmp_path / "a.mkv").err
 
 
-def test_a_known_profile_needs_no_pilot_pass(cli, clip_file, tmp_path):
-    told = cli("encode", clip_file, tmp_path / "a.rfv", "--set", "profile=backbone", "--bytes", 2000, *FEW)
+def test_the_fast_preset_takes_eight_evaluations_and_no_pilot_pass(cli, clip_file, tmp_path):
+    told = cli("encode", clip_file, tmp_path / "a.rfv", "--preset", "fast", "--frames", "0:3", "--bytes", 900)
     assert told.status == 0, told.err
     assert "nothing is known" not in told.err
+    header = json.loads(cli("info", tmp_path / "a.rfv", "--json").out)["header"]
+    assert (header["backbone"], header["steps"]) == ("tiny-fast", 8)
+    decoded = cli("decode", tmp_path / "a.rfv", tmp_path / "a.mkv")
+    assert decoded.status == 0, decoded.err
+    assert "the digest of 1 of 1 GOPs is the encoder's" in decoded.err
+
+
+def test_the_fast_preset_suits_other_backbones():
+    stream, effort = configure("fast", {"backbone": "gaussian", "trajectory.steps": 4})
+    assert (stream.backbone, stream.trajectory.steps, effort.profile) == ("gaussian", 4, "backbone")

@@ -1,9 +1,13 @@
 """Bytes for equal quality, between points of two methods."""
 
+import json
+
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("bjontegaard", reason="BD-rates are those of the bjontegaard package")
 
+from benchmarks import compare_clips
 from benchmarks.clip_runs import Point, bytes_at, share_for_equal
 
 
@@ -30,3 +34,22 @@ def test_nothing_is_said_beyond_the_points():
     (anchor,) = points((800, 45.0, 0.05))
     assert share_for_equal(anchor, TEST, "psnr") is None
     assert share_for_equal(anchor, TEST, "lpips") is None
+
+
+def test_settings_are_compared_at_equal_bytes(clip_file, tmp_path):
+    tried = ["trajectory.steps=4", "preset=gvcc backbone=gaussian trajectory.steps=4 codebook.k=64"]
+    words = [
+        "settings",
+        str(clip_file),
+        "--out",
+        str(tmp_path),
+        *["--backbone", "gaussian", "--size", "64x48", "--frames", "5", "--bpp", "1"],
+    ]
+    told = CliRunner().invoke(compare_clips.app, [*words, *(word for one in tried for word in ("--try", one))])
+    assert told.exit_code == 0, told.output
+    found = json.loads((tmp_path / "settings-gaussian-t2v.json").read_text())["summary"]
+    assert list(found) == ["default", *tried]
+    default, few, gvcc = (rows[0] for rows in found.values())
+    assert 0.98 < default["bpp"] <= 1
+    assert 0.98 < few["bpp"] <= 1
+    assert default["psnr"] > few["psnr"] > gvcc["psnr"]

@@ -234,9 +234,10 @@ def test_whether_weights_are_here(tmp_path, monkeypatch, uncounted):
     assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["missing"] == []
 
 
-def test_weights_in_the_package_say_whence_they_are():
-    facts = backbone_facts("tiny", (64, 64), 9, HALF)
-    told, stored = dict(fact_rows(facts)), folder() / "tiny.safetensors"
+@pytest.mark.parametrize("name", ["tiny", "tiny-fast"])
+def test_weights_in_the_package_say_whence_they_are(name):
+    facts = backbone_facts(name, (64, 64), 9, HALF)
+    told, stored = dict(fact_rows(facts)), folder() / f"{name}.safetensors"
     assert told["sha256"] == hashlib.sha256(stored.read_bytes()).hexdigest()
     assert f"{stored.stat().st_size / 1e6:.2f} MB" in told["weights"]
     assert facts["shipped"]["bytes"] == stored.stat().st_size

@@ -160,6 +160,18 @@ def test_lpips_of_the_published_pairs(lpips):
 
 
 @needs_weights
+def test_a_gradient_flows_through_the_distance(lpips):
+    import torch
+
+    reference, test = (torch.tensor(load(name)).permute(0, 3, 1, 2) / 127.5 - 1 for name in ("ex_ref.png", "ex_p1.png"))
+    test.requires_grad_(True)
+    distance = lpips.distance(reference, test)
+    assert distance.tolist() == pytest.approx([0.138], abs=5e-4)
+    distance.sum().backward()
+    assert 0 < float(test.grad.abs().max()) < 1
+
+
+@needs_weights
 def test_the_published_values_see_transposed_kernels(tmp_path):
     from safetensors.numpy import load_file, save_file
 

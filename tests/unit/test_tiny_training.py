@@ -3,13 +3,16 @@
 import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from codebooks.trellis import TrellisCodebook
 from rfcodec.backbones.gaussian.backbone import pixel_backbone
+from rfcodec.backbones.tiny.backbone import tiny_backbone
 from rfcodec.backbones.tiny.denoiser import Denoiser
 from rfcodec.backbones.tiny.network import WIDTHS, TinyNetwork
 from rfcodec.backbones.tiny.training import __main__ as commands
@@ -17,9 +20,12 @@ from rfcodec.backbones.tiny.training import clips, examples, few_evaluations, fl
 from rfcodec.backbones.tiny.training.denoising import clip_shares
 from rfcodec.backbones.tiny.training.optimizer import orthogonal
 from rfcodec.backbones.tiny.weights import read_card, read_network
-from rfcodec.config import RuntimeConfig, TrajectoryConfig
-from rfcodec.errors import InputError
+from rfcodec.config import EncoderConfig, RuntimeConfig, TrajectoryConfig
+from rfcodec.errors import ConfigError, InputError, MissingWeights
 from rfcodec.flow.rollout import rollout
+from rfcodec.flow.time_grid import time_to_level
+from rfcodec.planning import choose_levels
+from rfcodec.trajectory.rate import Steps
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 
 SMALL = ((5, 32), (3, 48))
@@ -61,7 +67,7 @@ def test_a_crop_is_a_part_of_its_clip(scaled):
 
 
 def test_examples_depend_on_their_number_alone(scaled):
-    one, other = (flow_matching.Examples(scaled, 3, 100) for _ in range(2))
+    one, other = (train.Numbered(flow_matching.FlowMatching(), scaled, 3, 100) for _ in range(2))
     other[0]
     assert torch.equal(one[7].clean, other[7].clean)
     assert torch.equal(one[7].estimate.features, other[7].estimate.features)
@@ -103,12 +109,14 @@ def state_of(training):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_resumed_training_is_the_same_training(scaled, tmp_path, monkeypatch, workers):
+@pytest.mark.parametrize("few", [False, True])
+def test_a_resumed_training_is_the_same_training(scaled, tmp_path, monkeypatch, workers, few):
     monkeypatch.setattr(train, "LOG_STEPS", 1)
-    whole = train.Training(replace(a_plan(6), workers=workers), tmp_path / "run")
+    objective = few_evaluations.FewEvaluations(read_card("tiny"), the_look) if few else None
+    whole = train.Training(replace(a_plan(6), workers=workers), tmp_path / "run", objective)
     whole.run(scaled)
     log = train.read_log(tmp_path / "run")
-    half = train.Training(replace(a_plan(6), workers=workers), tmp_path / "run")
+    half = train.Training(replace(a_plan(6), workers=workers), tmp_path / "run", objective)
     half.resume(tmp_path / "run" / "before_decay.pt")
     assert half.step == 4
     half.run(scaled)
@@ -179,58 +187,85 @@ def test_each_stage_is_a_command(scaled, tmp_path, monkeypatch):
     assert set(card.shares) == {"none", "first", "first+last"}
     assert all(len(shares) == 2 and min(shares) > 0 for shares in card.shares.values())
 
+    monkeypatch.setattr(commands, "Lpips", lambda folder: SimpleNamespace(distance=the_look))
+    few = tmp_path / "few"
+    call("shorten", cache, "--run", few, "--steps", 2, "--decay", 1, "--lpips-weights", tmp_path)
+    assert train.read_plan(few)["objective"] == f"few evaluations from {read_card('tiny').sha256[:16]}"
+    call("export", cache, "--run", few, "--into", weights, "--name", "tiny-fast")
+    network, _ = read_network("tiny-fast", weights)
+    assert (
+        0
+        < max(float((a - b).abs().max()) for a, b in zip(*map(list_of, (network, read_network("tiny")[0])), strict=True))
+        < 0.1
+    )
+
+
+def list_of(network):
+    return list(network.parameters())
+
+
+def test_looks_need_their_weights(scaled, tmp_path):
+    told = CliRunner().invoke(commands.app, ["shorten", str(scaled[0].parent), "--lpips-weights", str(tmp_path)])
+    assert isinstance(told.exception, MissingWeights)
+
 
 # Few evaluations
 
 
 def the_look(reference, test):
-    return (reference - test).abs().mean((1, 2, 3))
+    """How much the edges differ, whose squared error is not trained."""
+    return sum((r.diff(dim=d).abs() - t.diff(dim=d).abs()).abs().mean() for r, t in [(reference, test)] for d in (2, 3))
 
 
 def a_draw(scaled, kind="first", seed=4):
-    return few_evaluations.draw(clips.RandomCrops(scaled), np.random.default_rng(seed), kind)
+    generator = np.random.default_rng(seed)
+    frames = clips.RandomCrops(scaled).draw(generator).frames
+    return few_evaluations.Draw(examples.scene(frames, kind, generator), generator)
 
 
-class Chosen:
-    """The noise of `few_evaluations.chosen`, as a coder would be given it; keeps the states that its steps see."""
-
-    def __init__(self, clean, bits, generator):
-        self.clean, self.bits, self.generator = clean, bits, generator
-
-    def start(self, shape):
-        return examples.white(self.clean, self.generator)
-
-    def __call__(self, k, x0_hat):
-        return few_evaluations.chosen(self.clean - x0_hat, self.bits[k], self.generator)
-
-
-@pytest.mark.parametrize("kind", ["none", "first+last"])
-@pytest.mark.parametrize("evaluation", [0, 2, 5])
-def test_a_state_that_is_trained_is_one_that_a_coder_visits(scaled, kind, evaluation):
-    network, _ = read_network("tiny")
-    times, bits = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.0), (0.01, 0.02, 0.03)
+@pytest.mark.parametrize("kind", ["none", "first", "first+last"])
+@pytest.mark.parametrize(("evaluations", "bits"), [(4, 0.005), (8, 0.05)])
+def test_the_course_is_the_one_that_an_encoder_plans(scaled, kind, evaluations, bits):
     one = a_draw(scaled, kind)
-    found = few_evaluations.visited(network, one, few_evaluations.Course(times, bits, evaluation))
+    planned = few_evaluations.course(read_card("tiny"), one.scene.estimator, bits, evaluations)
+    backbone, dims = tiny_backbone(RuntimeConfig(), {}), one.scene.clean.numel()
+    coded = evaluations - math.ceil(backbone.tail_share * evaluations)
+    header = SimpleNamespace(shift=0.0, ode_tail=evaluations - coded)
+    engine = SimpleNamespace(header=header, codebook=TrellisCodebook(), backbone=backbone, coded_steps=Steps(coded, 1))
+    profile = backbone.profile(Denoiser(TinyNetwork((4, 8, 8, 8)), one.scene.estimator))
+    effort = EncoderConfig(efficiency=few_evaluations.EFFICIENCY)
+    levels = choose_levels(engine, tuple(one.scene.clean.shape), round(bits * dims), profile, effort)
+    # whole bits move a level by one at most
+    assert [*map(time_to_level, planned.times[1:-1])] == pytest.approx(levels, abs=1)
+    assert len(planned.bits) == coded
+    assert sum(planned.bits) == pytest.approx(bits)
 
-    clean, estimator, generator = *(again := a_draw(scaled, kind)).scene, again.generator
-    plan = GopPlan(times, (1, 1, 1))
-    step = TrajectoryStep(TrajectoryConfig(steps=6, ode_tail=3), plan, Chosen(clean, bits, generator))
+
+@pytest.mark.parametrize("evaluation", range(4))
+def test_states_that_are_trained_lie_on_one_trajectory(scaled, evaluation):
+    network, card = read_network("tiny")
+    planned = few_evaluations.course(card, a_draw(scaled).scene.estimator, 0.05, 4)
+    found = few_evaluations.visited(network, a_draw(scaled), planned, evaluation)
+    one = a_draw(scaled)
     states = []
+    noise = few_evaluations.IdealNoise(one, planned.bits)
+    step = TrajectoryStep(TrajectoryConfig(), GopPlan(planned.times, (0, 0, 0)), noise)
 
     def velocity(x, t):
-        states.append((x, t))
-        return Denoiser(network, estimator).velocity(x, t)
+        states.append(one.scene.at(x, t))
+        return Denoiser(network, one.scene.estimator).velocity(x, t)
 
-    rollout(velocity, estimator.shape, step)
-    expected = again.scene.at(*states[evaluation])
-    assert torch.allclose(found.estimate.features, expected.estimate.features, atol=2e-5)
-    assert found.mse == expected.mse
+    rollout(velocity, one.scene.estimator.shape, step)
+    assert torch.equal(found.estimate.features, states[evaluation].estimate.features)
+    assert found.mse == states[evaluation].mse
 
 
 def test_noise_is_white_and_as_near_the_residual_as_its_bits_say():
     generator = np.random.default_rng(0)
-    residual = 5 * examples.white(torch.empty(3, 8, 64, 64), generator)
-    z = few_evaluations.chosen(residual, 0.1, generator)
+    clean = 5 * examples.white(torch.empty(3, 8, 64, 64), generator)
+    one = few_evaluations.Draw(examples.Scene(clean, None), generator)
+    x0_hat = examples.white(clean, generator)
+    z, residual = few_evaluations.IdealNoise(one, (0.5, 0.1))(1, x0_hat), clean - x0_hat
     cosine = float((z * residual).mean() / residual.square().mean().sqrt())
     assert float(z.square().mean()) == pytest.approx(1, abs=0.01)
     assert cosine == pytest.approx(math.sqrt(1 - 2 ** (-0.2 * few_evaluations.EFFICIENCY)), abs=0.01)
@@ -243,36 +278,52 @@ def test_pictures_are_the_frames(scaled):
     assert torch.allclose(few_evaluations.pictures(latents), unit, atol=1e-5)
 
 
-def test_the_last_evaluation_is_trained_to_look_well(scaled, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "LOG_STEPS", 5)
-    objective = few_evaluations.FewEvaluations(read_card("tiny"), the_look)
-    training = train.Training(a_plan(30, ema=0.5), tmp_path / "run", objective)
-    before = objective.check(training.averaged(), scaled[:1])
-    training.run(scaled)
-    after = objective.check(training.averaged(), scaled[:1])
-    assert set(after) == {f"{n} evaluations, {what}" for n in (4, 8) for what in ("error", "looks")}
-    assert after["4 evaluations, looks"] < 0.97 * before["4 evaluations, looks"]
-
-
-def test_only_the_last_evaluation_is_judged_by_its_looks(scaled):
+def test_only_the_last_evaluation_is_judged_by_its_looks(scaled, monkeypatch):
     network, card = read_network("tiny")
-    asked = []
+    trained, looks = [], []
 
     def look(reference, test):
-        asked.append(1)
-        return the_look(reference, test)
+        looks.append(the_look(reference, test))
+        return looks[-1]
 
+    def noting(network, one, planned, evaluation):
+        trained.append(evaluation == len(planned.times) - 2)
+        return visited(network, one, planned, evaluation)
+
+    visited = few_evaluations.visited
+    monkeypatch.setattr(few_evaluations, "visited", noting)
     objective = few_evaluations.FewEvaluations(card, look)
-    courses = []
-    for seed in range(12):
-        one = a_draw(scaled, seed=seed)
-        number = len(asked)
-        objective.loss(network, one)
-        again = a_draw(scaled, seed=seed)
-        evaluations = few_evaluations.EVALUATIONS[again.generator.integers(2)]
-        courses.append(objective.course(again, *evaluations))
-        assert (len(asked) > number) == courses[-1].is_last
-    assert {course.is_last for course in courses} == {True, False}
+
+    def loss(weight, seed):
+        monkeypatch.setattr(few_evaluations, "LOOKS", weight)
+        looks.clear()
+        return float(objective.loss(network, a_draw(scaled, seed=seed))[0])
+
+    for seed in range(8):
+        by_error, with_looks = loss(0.0, seed), loss(3.0, seed)
+        assert bool(looks) == trained[-1]
+        assert with_looks == pytest.approx(by_error + 3 * float(sum(looks)), rel=1e-5)
+    assert set(trained) == {True, False}
+
+
+def test_figures_of_a_few_evaluations_are_of_the_last_one(scaled):
+    network, card = read_network("tiny")
+    found = few_evaluations.FewEvaluations(card, the_look).check(network, scaled)
+    assert set(found) == {f"{n} evaluations, {what}" for n in (4, 8) for what in ("error", "looks")}
+    assert found["8 evaluations, error"] < found["4 evaluations, error"]
+    assert found == few_evaluations.FewEvaluations(card, the_look).check(network, scaled)
+
+
+def test_weights_without_a_profile_are_refused():
+    with pytest.raises(ConfigError, match="no profile"):
+        few_evaluations.FewEvaluations(read_card("tiny").model_copy(update={"shares": {}}), the_look)
+
+
+def test_a_run_goes_on_with_its_own_objective_only(scaled, tmp_path):
+    train.Training(a_plan(1), tmp_path / "run").run(scaled)
+    other = few_evaluations.FewEvaluations(read_card("tiny"), the_look)
+    with pytest.raises(InputError, match="a run of flow matching: name another folder"):
+        train.Training(a_plan(1), tmp_path / "run", other).run(scaled)
 
 
 def test_the_rate_rises_stays_and_falls():

@@ -56,8 +56,8 @@ def train(
 @app.command()
 def shorten(
     cache: Cache,
-    lpips_weights: Annotated[Path, typer.Option(help="Folder of AlexNet's features, which judge the looks.")],
     run: Run = Path("tiny-fast-run"),
+    lpips_weights: Annotated[Path | None, typer.Option(help="Folder of AlexNet's features, which judge the looks.")] = None,
     start: Annotated[str, typer.Option(help="Name of the weights to begin with.")] = "tiny",
     steps: Annotated[int, typer.Option(help="Steps in all.")] = 1500,
     decay: Annotated[int, typer.Option(help="Steps at the end over which the rate falls to nothing.")] = 500,

@@ -25,6 +25,10 @@ class Example(NamedTuple):
     estimate: Estimate
     mse: float  # of the Wiener estimate by the Gaussian prior, the unit of the loss
 
+    def squared_error(self, x0_hat: Tensor) -> Tensor:
+        """Mean squared error of an estimate."""
+        return (x0_hat - self.clean).square().mean()
+
 
 class Scene(NamedTuple):
     """Clean latents, and what the priors say of states on the way to them."""
@@ -65,8 +69,7 @@ def draw_kind(generator: np.random.Generator) -> str:
 
 def errors(network: TinyNetwork, one: Example) -> tuple[Tensor, Tensor]:
     """Mean squared errors of x0_hat and of the Wiener estimate."""
-    error = (corrected(network, one.estimate) - one.clean).square().mean()
-    return error, (one.estimate.wiener - one.clean).square().mean()
+    return one.squared_error(corrected(network, one.estimate)), one.squared_error(one.estimate.wiener)
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,6 @@ from typing import final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.backbones.tiny.training.clips import RandomCrops
@@ -22,9 +21,13 @@ EARLIEST, LATEST = 0.01, 0.995  # times are cut to this range
 class FlowMatching:
     """The estimate of the clean video from noisy states at random times."""
 
-    def examples(self, scaled: list[Path], seed: int, count: int) -> "Examples":
-        """`count` noisy crops."""
-        return Examples(scaled, seed, count)
+    name = "flow matching"
+
+    def example(self, crops: RandomCrops, generator: np.random.Generator) -> Example:
+        """A noisy crop."""
+        frames, kind = crops.draw(generator).frames, draw_kind(generator)
+        t = 1 / (1 + math.exp(-generator.normal(LOGIT_MEAN, LOGIT_SPREAD)))
+        return example(frames, kind, min(max(t, EARLIEST), LATEST), generator)
 
     def loss(self, network: TinyNetwork, one: Example) -> tuple[Tensor, float]:
         """What is minimised, and the share of the Wiener estimate's error that is left."""
@@ -42,20 +45,3 @@ def weighted(error: Tensor, wiener: Tensor, one: Example) -> Tensor:
     What the prior expects alone would favour the former, what it gets here alone the latter.
     """
     return error / torch.sqrt(wiener * one.mse)
-
-
-@final
-class Examples(Dataset[Example]):
-    """Example k of `count`, the same for the same seed and k, whoever makes it."""
-
-    def __init__(self, scaled: list[Path], seed: int, count: int) -> None:
-        self._crops, self._seed, self._count = RandomCrops(scaled), seed, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, k: int) -> Example:
-        generator = np.random.default_rng((self._seed, k))
-        frames, kind = self._crops.draw(generator).frames, draw_kind(generator)
-        t = 1 / (1 + math.exp(-generator.normal(LOGIT_MEAN, LOGIT_SPREAD)))
-        return example(frames, kind, min(max(t, EARLIEST), LATEST), generator)

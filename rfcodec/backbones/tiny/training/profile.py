@@ -31,5 +31,5 @@ def _errors(
     network: TinyNetwork, frames: Frames, kind: str, log_snr: float, generator: np.random.Generator
 ) -> tuple[float, float]:
     one = example(frames, kind, time_of_snr(float(np.exp(log_snr))), generator)
-    with torch.inference_mode():
+    with torch.no_grad():
         return float(errors(network, one)[0]), one.mse

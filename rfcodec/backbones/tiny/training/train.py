@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from rfcodec.backbones.tiny.network import WIDTHS, TinyNetwork
+from rfcodec.backbones.tiny.training.clips import RandomCrops
 from rfcodec.backbones.tiny.training.flow_matching import FlowMatching
 from rfcodec.backbones.tiny.training.optimizer import optimizers
 from rfcodec.backbones.tiny.training.validation import held_back
@@ -31,8 +32,10 @@ LAST, BEFORE_DECAY = "last.pt", "before_decay.pt"  # checkpoints: the newest, an
 class Objective(Protocol):
     """What the network learns."""
 
-    def examples(self, scaled: list[Path], seed: int, count: int) -> Dataset[Any]:
-        """`count` examples from scaled clips, number k always the same."""
+    name: str  # what a run is kept under: it goes on with the same objective only
+
+    def example(self, crops: RandomCrops, generator: np.random.Generator) -> Any:
+        """A random example, the same for the same generator."""
         ...
 
     def loss(self, network: TinyNetwork, one: Any) -> tuple[Tensor, float]:
@@ -62,6 +65,20 @@ class Plan:
     def rate_share(self, step: int) -> float:
         """The share of the full rate at a step."""
         return max(0.0, min(1.0, (step + 1) / self.warm_up, (self.steps - step) / max(self.decay, 1)))
+
+
+@final
+class Numbered(Dataset[Any]):
+    """Example k of `count`, the same for the same seed and k, whoever makes it."""
+
+    def __init__(self, objective: Objective, scaled: list[Path], seed: int, count: int) -> None:
+        self._objective, self._crops, self._seed, self._count = objective, RandomCrops(scaled), seed, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, k: int) -> Any:
+        return self._objective.example(self._crops, np.random.default_rng((self._seed, k)))
 
 
 @final
@@ -110,7 +127,8 @@ class Training:
     def run(self, scaled: list[Path]) -> None:
         """Trains to the end of the plan; scaled clips as `scale_clips` leaves them.
 
-        Raises InputError where these are too few, OutputError where a checkpoint cannot be written.
+        Raises InputError where these are too few or the folder keeps a run of another objective, OutputError where a
+        checkpoint cannot be written.
         """
         training, apart = held_back(scaled)
         self._begin_log()
@@ -137,7 +155,7 @@ class Training:
 
     def _examples(self, training: list[Path]) -> Iterator[Any]:
         begin, end = self.step * self.plan.crops, self.plan.steps * self.plan.crops
-        dataset = self.objective.examples(training, self.plan.seed, end)
+        dataset = Numbered(self.objective, training, self.plan.seed, end)
         return iter(DataLoader(dataset, batch_size=None, sampler=range(begin, end), num_workers=self.plan.workers))
 
     def _advance(self, examples: list[Any]) -> float:
@@ -147,9 +165,9 @@ class Training:
             group["lr"] = rate * share
         left = 0.0
         for example in examples:
-            loss, share = self.objective.loss(self.network, example)
+            loss, left_here = self.objective.loss(self.network, example)
             (loss / len(examples)).backward()
-            left += math.log(share) / len(examples)
+            left += math.log(left_here) / len(examples)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0, error_if_nonfinite=True)
         for one in self.optimizers:
             one.step()
@@ -172,12 +190,15 @@ class Training:
 
     def _begin_log(self) -> None:
         """Drops what was logged after the checkpoint that this goes on from: those steps are taken again."""
+        known = read_plan(self.folder)
+        if known and known.get("objective") != self.objective.name:
+            raise InputError(f"{self.folder} keeps a run of {known.get('objective')}: name another folder")
         with replacing(self.folder / LOG) as part:
             self.folder.mkdir(parents=True, exist_ok=True)
             kept = [entry for entry in read_log(self.folder) if entry["step"] <= self.step]
             part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
         with replacing(self.folder / PLAN) as part:
-            part.write_text(json.dumps(asdict(self.plan), indent=2) + "\n")
+            part.write_text(json.dumps({"objective": self.objective.name} | asdict(self.plan), indent=2) + "\n")
 
     def _log(self, entry: dict[str, Any]) -> None:
         with (self.folder / LOG).open("a") as log:
@@ -189,10 +210,16 @@ def newest(folder: Path, steps: int) -> Path | None:
     entries = read_log(folder)
     if not entries:
         return None
-    plan = json.loads((folder / PLAN).read_text())
+    plan = read_plan(folder)
     falling = entries[-1]["step"] > plan["steps"] - plan["decay"]
     checkpoint = folder / (BEFORE_DECAY if falling and plan["steps"] < steps else LAST)
     return checkpoint if checkpoint.is_file() else None
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The plan of a run and the name of its objective; empty where there is none."""
+    path = folder / PLAN
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
