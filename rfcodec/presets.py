@@ -36,7 +36,7 @@ def gvcc() -> Settings:
 
 
 def fast() -> Settings:
-    """Eight evaluations of a model made for few, and no pilot pass before them: a third of the encoder's time.
+    """Eight evaluations of a model made for few, and no pilot pass before them: two fifths of the encoder's time.
 
     With another backbone the same number of evaluations, and its own profile where it has one.
     """
