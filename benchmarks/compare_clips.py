@@ -83,6 +83,11 @@ def write(curves: Curves, out: Path, name: str, summary: dict[str, Any]) -> None
         figure.savefig(out / f"{name}.{kind}")
 
 
+def open_lpips(weights: Path | None) -> Lpips | None:
+    """LPIPS, or None where its weights are not on this machine."""
+    return Lpips(weights) if Lpips.available(weights) else None
+
+
 def mean_of(values: Sequence[float | None]) -> float | None:
     """Mean of those that are there."""
     found = [value for value in values if value is not None]
@@ -115,7 +120,7 @@ def presets(
     own_bpp: Annotated[list[float] | None, typer.Option(help="Rates of the default; by default 0.4 of those.")] = None,
 ) -> None:
     """Bits of the default for what the gvcc preset reaches, T2V; GVCC's search is simulated, equal in distribution."""
-    lpips = Lpips(lpips_weights) if Lpips.available(lpips_weights) else None
+    lpips = open_lpips(lpips_weights)
     common = {"backbone": backbone, "gop": frames, "mode": "t2v", "trajectory__steps": steps}
     tail = max(1, round(3 * steps / 20))
     rates = bpp or [0.03, 0.06, 0.12, 0.25, 0.5]
@@ -163,7 +168,7 @@ def settings(
     bpp: Annotated[list[float] | None, typer.Option(help="Rates, in bits a pixel of the whole file.")] = None,
 ) -> None:
     """Means over clips of PSNR and LPIPS at equal bytes, the settings as they are and with each change."""
-    lpips = Lpips(lpips_weights) if Lpips.available(lpips_weights) else None
+    lpips = open_lpips(lpips_weights)
     methods: dict[str, dict[str, Any]] = {}
     for words in ("", *tried):
         told = parse_settings(words.split())
@@ -193,7 +198,7 @@ def stills(
     clips: Clips, out: Out = FOLDER, size: Size = "352x200", backbone: Backbone = "gaussian", lpips_weights: Weights = None
 ) -> None:
     """The trajectory still coder against AVIF at equal bytes: the first frame of each clip."""
-    lpips = Lpips(lpips_weights) if Lpips.available(lpips_weights) else None
+    lpips = open_lpips(lpips_weights)
     width, height = map(int, size.split("x"))
     frames = {clip.stem: read_clip(clip, (width, height), 1) for clip in clips}
     jobs = [(still, name, bpp) for still in ("avif", "trajectory") for name in frames for bpp in (0.1, 0.2, 0.4, 0.8, 1.6)]

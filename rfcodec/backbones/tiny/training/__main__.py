@@ -46,11 +46,7 @@ def train(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
 ) -> None:
     """Train, or go on where the run was stopped; a run that was ended goes on from where its rate began to fall."""
-    torch.set_num_threads(threads or torch.get_num_threads())
-    training = Training(Plan(steps=steps, decay=decay), run)
-    if checkpoint := newest(run, steps) or start:
-        training.resume(checkpoint)
-    training.run(sorted(cache.glob("*.npy")))
+    _go_on(Training(Plan(steps=steps, decay=decay), run), cache, threads, start)
 
 
 @app.command()
@@ -64,12 +60,15 @@ def shorten(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
 ) -> None:
     """Train further for few evaluations, or go on where that was stopped."""
-    torch.set_num_threads(threads or torch.get_num_threads())
     network, card = read_network(start)
     plan = Plan(steps, decay, rate=0.002, warm_up=30, ema=0.99, check_steps=100, workers=0, widths=card.widths)
     objective = FewEvaluations(card, Lpips(lpips_weights).distance)
-    training = Training(plan, run, objective, network.train().requires_grad_(True))
-    if checkpoint := newest(run, steps):
+    _go_on(Training(plan, run, objective, network.train().requires_grad_(True)), cache, threads)
+
+
+def _go_on(training: Training, cache: Path, threads: int | None, start: Path | None = None) -> None:
+    torch.set_num_threads(threads or torch.get_num_threads())
+    if checkpoint := newest(training.folder, training.plan.steps) or start:
         training.resume(checkpoint)
     training.run(sorted(cache.glob("*.npy")))
 
