@@ -16,13 +16,13 @@ from codebooks.gvcc import GvccCodebook
 from conditioning.corrections import ZlibCorrector
 from rfcodec import api, registry
 from rfcodec.codec import Watcher
+from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, make_header, open_backbone
+from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import DecodedGop, Engine, FinishedGop, make_header, open_backbone
-from rfcodec.intra import TrajectoryFrames
-from rfcodec.metrics import Lpips, Quality
+from rfcodec.metrics.quality import Lpips, Quality
 from rfcodec.presets import configure
 from rfcodec.types import Frames
-from rfcodec.video import ArrayVideo, open_video
+from rfcodec.video.reader import ArrayVideo, open_video
 
 ANY_SIZE = 1 << 40
 

@@ -30,8 +30,8 @@ from benchmarks.clip_runs import (
     share_for_equal,
     simulated_gvcc,
 )
-from rfcodec.metrics import Lpips
-from rfcodec.options import parse_settings
+from rfcodec.metrics.quality import Lpips
+from rfcodec.support.words import parse_settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(width=160)

@@ -22,11 +22,11 @@ from matplotlib.axes import Axes
 from rich.console import Console
 
 from benchmarks.report import Grid, save, show, write
-from rfcodec.cli import guarded
-from rfcodec.evaluation.command import SeveralValues
-from rfcodec.evaluation.description import CodecCurve, Sweep, read_sweep
-from rfcodec.evaluation.session import Workers, points_of
-from rfcodec.options import parse_settings
+from rfcodec.cli.app import guarded
+from rfcodec.cli.sweep import SeveralValues
+from rfcodec.evaluation.sweep.description import CodecCurve, Sweep, read_sweep
+from rfcodec.evaluation.sweep.session import Workers, points_of
+from rfcodec.support.words import parse_settings
 
 PUBLISHED = "published (GVCC, UVG 720p): FLF2V has 81 % of I2V's gain for 15 % of its extra bits"
 BASE = "t2v"

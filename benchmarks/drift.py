@@ -23,11 +23,11 @@ from rich.progress import track
 from rich.table import Table
 
 from rfcodec import api
+from rfcodec.coding.engine import open_backbone, write_options
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import open_backbone, write_options
 from rfcodec.protocols import Backbone, Condition, Frames, Latents, Shape, Step
 from rfcodec.types import InformationProfile
-from rfcodec.video import ArrayVideo, open_video
+from rfcodec.video.reader import ArrayVideo, open_video
 
 LEVELS = (1e-4, 1e-3, 1e-2)
 

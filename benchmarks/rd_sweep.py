@@ -6,8 +6,8 @@ python benchmarks/rd_sweep.py --clips a.mp4 b.mp4 --backbones gaussian --modes t
 
 import typer
 
-from rfcodec.cli import guarded
-from rfcodec.evaluation.command import SeveralValues, sweep
+from rfcodec.cli.app import guarded
+from rfcodec.cli.sweep import SeveralValues, sweep
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command(cls=SeveralValues)(sweep)

@@ -28,13 +28,13 @@ from rich.console import Console
 
 from benchmarks.report import Grid, read, write
 from rfcodec import __version__, api
+from rfcodec.coding.engine import open_backbone, write_options
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import open_backbone, write_options
 from rfcodec.errors import BudgetTooSmall, RfcodecError
-from rfcodec.evaluation.datasets import Clip, dataset_names, load_dataset
-from rfcodec.evaluation.protocol import COLOURS, PROTOCOLS, Protocol, mean
-from rfcodec.evaluation.published import MEAN, Figures, PublishedTable, published
-from rfcodec.metrics import Lpips, Quality
+from rfcodec.evaluation.datasets.dataset import Clip, dataset_names, load_dataset
+from rfcodec.evaluation.datasets.protocol import COLOURS, PROTOCOLS, Protocol, mean
+from rfcodec.evaluation.report.published import MEAN, Figures, PublishedTable, published
+from rfcodec.metrics.quality import Lpips, Quality
 from rfcodec.protocols import Backbone
 from rfcodec.types import VideoFormat
 

@@ -17,10 +17,10 @@ from codebooks.channel import ChannelCodebook
 from codebooks.chunked import ChunkedCodebook
 from codebooks.chunks import Chunks
 from codebooks.gvcc import GvccCodebook
-from codebooks.philox import inverse_permutation
 from codebooks.pursuit import PursuitCodebook, cosines, weights
 from codebooks.topm import TopMCodebook
 from codebooks.zipf import decode_indices
+from rfcodec.noise import inverse_permutation
 from rfcodec.protocols import Codebook, Shape
 from rfcodec.types import NoiseAddress
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from codebooks.philox import RESOLUTION, normals
+from rfcodec.noise import RESOLUTION, normals
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from codebooks.atoms import LARGEST, at_block, plain_noise
 from codebooks.chunks import Chunks
-from codebooks.philox import Domain, words
 from codebooks.zipf import decode_indices, encode_indices, lengths
 from rfcodec.bitstream.fields import uint
+from rfcodec.noise import Domain, words
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 

@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from codebooks.atoms import at_block, in_units, with_unit_rms
-from codebooks.philox import inverse_permutation, normals, permutation
+from rfcodec.noise import inverse_permutation, normals, permutation
 from rfcodec.types import NoiseAddress
 
 

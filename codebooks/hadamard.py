@@ -9,9 +9,9 @@ from jaxtyping import Float32, Num
 from torch import Tensor
 
 from codebooks.atoms import LARGEST, affordable, from_mask, largest, plain_noise, to_mask, with_unit_rms
-from codebooks.philox import signs_at
 from rfcodec.bitstream.fields import uint
 from rfcodec.bitstream.symbols import rank_subset, subset_bits, unrank_subset
+from rfcodec.noise import signs_at
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 

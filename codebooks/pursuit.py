@@ -10,8 +10,8 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from codebooks.atoms import LARGEST, Atoms, affordable, plain_noise, to_integer, to_labels, with_unit_rms
-from codebooks.philox import RESOLUTION
 from rfcodec.bitstream.fields import uint
+from rfcodec.noise import RESOLUTION
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 

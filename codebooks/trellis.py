@@ -14,9 +14,9 @@ from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from codebooks.atoms import plain_noise, to_integer, to_labels
-from codebooks.philox import inverse_permutation, normals, permutation, signs
 from codebooks.viterbi import Register, best_path, best_path_in_windows
 from rfcodec.bitstream.fields import uint
+from rfcodec.noise import inverse_permutation, normals, permutation, signs
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from rfcodec.errors import ConfigError, InputError, MissingWeights
 from rfcodec.protocols import Frames
-from rfcodec.torchvision_repair import repair_torchvision
+from rfcodec.support.torchvision_repair import repair_torchvision
 
 AUTO = "Salesforce/blip-image-captioning-base"  # 0.25 billion parameters, BSD-3-Clause
 MOST_TOKENS = 64

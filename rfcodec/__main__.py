@@ -1,6 +1,6 @@
 """python -m rfcodec."""
 
-from rfcodec.cli import main
+from rfcodec.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from rfcodec import parallel, registry
+from rfcodec import registry
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import (
     PREAMBLE,
@@ -27,8 +27,8 @@ from rfcodec.bitstream.records import unit_size
 from rfcodec.codec import Watcher, open_decoder
 from rfcodec.codec import decode as decode_records
 from rfcodec.codec import encode as encode_units
+from rfcodec.coding.engine import DecodedGop, Engine
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
-from rfcodec.engine import DecodedGop, Engine
 from rfcodec.errors import (
     BitstreamError,
     ConfigError,
@@ -39,10 +39,11 @@ from rfcodec.errors import (
     UnsupportedCondition,
     VideoReadError,
 )
-from rfcodec.playback import DecodedFrames, seek, show
 from rfcodec.presets import configure
+from rfcodec.stream import parallel
+from rfcodec.stream.playback import DecodedFrames, seek, show
 from rfcodec.types import Frames, GopSpan, VideoFormat
-from rfcodec.video import ArrayVideo, Video, open_video
+from rfcodec.video.reader import ArrayVideo, Video, open_video
 
 SMALLEST_GOP = unit_size(len(fields.write(GopHeader(0, 0, (), b""))))
 LARGEST_LOSS = 1000  # times a file may be shorter than its header says: bounds what a damaged one can ask for

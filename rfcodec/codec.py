@@ -15,18 +15,18 @@ from rfcodec.bitstream import fields, symbols
 from rfcodec.bitstream.container import GopRecord
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType
+from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, check_identity, make_header, open_backbone, write_options
+from rfcodec.coding.intra import TrajectoryFrames
+from rfcodec.coding.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
+from rfcodec.coding.regions import open_mask
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
-from rfcodec.engine import DecodedGop, Engine, FinishedGop, check_identity, make_header, open_backbone, write_options
 from rfcodec.errors import InvalidField
-from rfcodec.intra import TrajectoryFrames
-from rfcodec.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
 from rfcodec.protocols import Condition, Decoded
-from rfcodec.regions import open_mask
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
 from rfcodec.trajectory.step import GopPlan, HandOver, Noise, TrajectoryStep
 from rfcodec.types import Frames, GopSpan, VideoFormat
-from rfcodec.video import Video
+from rfcodec.video.reader import Video
 
 
 class Watcher:

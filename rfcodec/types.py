@@ -31,6 +31,20 @@ class VideoFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class RawLayout:
+    """What a raw planar yuv420p file of 8 bits does not say: width and height in pixels, fps in frames per second."""
+
+    width: int
+    height: int
+    fps: Fraction
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame; chroma planes of odd sizes are rounded up."""
+        return self.width * self.height + 2 * (-(-self.width // 2)) * (-(-self.height // 2))
+
+
+@dataclass(frozen=True, slots=True)
 class GopSpan:
     """Source frames [start, stop) of one group of pictures.
 

@@ -18,9 +18,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rfcodec.cli import main
+from rfcodec.cli.app import main
 from rfcodec.types import VideoFormat
-from rfcodec.video import VideoWriter, open_video
+from rfcodec.video.reader import VideoWriter, open_video
 
 FPS = Fraction(25)
 

@@ -53,7 +53,7 @@ class Fragile:
     """A worker of a sweep that dies once, in the middle of its first job."""
 
     def __init__(self, *settings):
-        from rfcodec.evaluation.worker import PointWorker
+        from rfcodec.evaluation.sweep.worker import PointWorker
 
         self._worker = PointWorker(*settings)
 

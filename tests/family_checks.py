@@ -23,10 +23,10 @@ from rfcodec.backbones.diffusers.loading import open_pipeline
 from rfcodec.backbones.diffusers.patches import mode_only, replaced
 from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.scheduler import EulerOnGrid
+from rfcodec.coding.engine import open_backbone
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import open_backbone
 from rfcodec.protocols import Condition, Reference
-from rfcodec.video import ArrayVideo
+from rfcodec.video.reader import ArrayVideo
 
 GRID = (1.0, 0.83, 0.55, 0.21, 0.0)
 TOLERANCE = 1e-5

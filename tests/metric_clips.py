@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from rfcodec.evaluation.metrics import Measurer
+from rfcodec.metrics.collector import Measurer
 from rfcodec.types import VideoFormat
 
 

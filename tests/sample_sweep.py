@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rfcodec.evaluation.pictures import picture
+from rfcodec.evaluation.report.pictures import picture
 
 FPS = Fraction(30000, 1001)
 CLIPS = {"carphone": 0.0, "big buck <bunny>": 1.5}  # name, and how much easier than the first, in dB

@@ -2,7 +2,7 @@
 
 import re
 
-from rfcodec.torchvision_repair import repair_torchvision
+from rfcodec.support.torchvision_repair import repair_torchvision
 
 repair_torchvision()
 

@@ -19,7 +19,7 @@ from rfcodec.errors import (
     OutputError,
     UnsupportedVersion,
 )
-from rfcodec.files import replacing
+from rfcodec.support.files import replacing
 
 SIGNATURE = b"RFV\x1a"
 VERSION = 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from rfcodec.errors import ConfigError
-from rfcodec.files import replacing
+from rfcodec.support.files import replacing
 
 SCHEMA = 1  # of a point
 Point = dict[str, Any]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from conditioning.corrections import TransformCorrector, ZlibCorrector
 from rfcodec import registry
+from rfcodec.coding.engine import Engine, make_header, open_backbone
+from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
-from rfcodec.engine import Engine, make_header, open_backbone
 from rfcodec.errors import BitstreamError
-from rfcodec.intra import TrajectoryFrames
 from rfcodec.protocols import Condition
 from rfcodec.types import GopSpan, VideoFormat
 

@@ -15,7 +15,7 @@ from rfcodec.bitstream.container import read_gops, read_preamble, read_units
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.codec import Watcher
 from rfcodec.errors import BackboneMismatch, FrameRangeError, NumericProfileWarning
-from rfcodec.playback import record_size
+from rfcodec.stream.playback import record_size
 from rfcodec.types import VideoFormat
 
 MODES = ["t2v", "i2v", "flf2v"]
@@ -206,7 +206,7 @@ def test_info_opens_no_model(stream, monkeypatch):
 
 def test_the_package_is_light(process):
     heavy = "{'torch', 'diffusers', 'scipy', 'transformers', 'numpy', 'av'} & set(sys.modules)"
-    code = f"import sys, rfcodec; a = {heavy}; import rfcodec.cli; print(sorted(a), sorted({heavy}))"
+    code = f"import sys, rfcodec; a = {heavy}; import rfcodec.cli.app; print(sorted(a), sorted({heavy}))"
     outcome = process("-c", code)
     assert (outcome.status, outcome.out.strip()) == (0, "[] []"), outcome.err
 

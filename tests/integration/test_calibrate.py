@@ -10,11 +10,11 @@ import pytest
 from rfcodec import api
 from rfcodec.backbones.gaussian.backbone import latent_backbone, pixel_backbone
 from rfcodec.backbones.gaussian.prior import GaussianPrior
-from rfcodec.calibrate import calibrate
+from rfcodec.coding.calibrate import calibrate
+from rfcodec.coding.information import information, mean_profile, stored_profile
 from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import FrameRangeError, OutputError
 from rfcodec.flow.path import time_of_snr
-from rfcodec.profiles import information, mean_profile, stored_profile
 from rfcodec.types import InformationProfile
 
 
@@ -95,7 +95,7 @@ def test_each_mode_and_option_has_a_profile_of_its_own(clip):
 
 def test_clips_are_measured_all_over(clip, monkeypatch):
     starts = []
-    monkeypatch.setattr("rfcodec.calibrate._measure", lambda engine, video, start: starts.append(start) or PROFILE)
+    monkeypatch.setattr("rfcodec.coding.calibrate._measure", lambda engine, video, start: starts.append(start) or PROFILE)
     found = calibrate(
         [clip],
         StreamConfig(backbone="gaussian", gop=5),

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from rfcodec import api, errors, registry
-from rfcodec.video import ArrayVideo
+from rfcodec.video.reader import ArrayVideo
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(25))]
 MEDIA = ["<image>", "<video>"]
@@ -222,7 +222,7 @@ def test_a_model_for_something_else_is_an_error(tmp_path):
 
 def test_nothing_is_imported_for_it_before_it_is_asked_for(process, clip_file, tmp_path):
     code = (
-        "import sys\nfrom rfcodec import registry\nfrom rfcodec.cli import app\nregistry.loadable('captioners')\n"
+        "import sys\nfrom rfcodec import registry\nfrom rfcodec.cli.app import app\nregistry.loadable('captioners')\n"
         "app(sys.argv[1:], standalone_mode=False)\nprint('transformers' in sys.modules)"
     )
     outcome = process("-c", code, "encode", clip_file, tmp_path / "a.rfv", "--backbone", "gaussian", *FAST, "--json")

@@ -14,10 +14,10 @@ from rfcodec.bitstream.fields import ByteReader
 from rfcodec.codec import decode as decode_records
 from rfcodec.codec import open_decoder
 from rfcodec.config import RuntimeConfig
-from rfcodec.display import close, shown
 from rfcodec.errors import ConfigError
 from rfcodec.flow.time_grid import level_to_time
 from rfcodec.presets import runtime
+from rfcodec.stream.display import close, shown
 
 SMALL = {"backbone": "gaussian", "gop": 5, "trajectory__steps": 10, "trajectory__ode_tail": 4, "bytes": 1500}
 

@@ -10,12 +10,12 @@ import pytest
 
 import rfcodec
 from rfcodec import api, errors
-from rfcodec import cli as command_line
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import PREAMBLE, read_preamble
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.bitstream.headers import SequenceHeader
 from rfcodec.bitstream.records import UnitType, read_unit
+from rfcodec.cli import app as command_line
 from rfcodec.errors import (
     BackboneError,
     BitstreamError,
@@ -26,7 +26,7 @@ from rfcodec.errors import (
     NumericProfileWarning,
     RfcodecError,
 )
-from rfcodec.metrics import Lpips
+from rfcodec.metrics.quality import Lpips
 
 MODES = ["t2v", "i2v", "flf2v"]
 FAST = ["--backbone", "gaussian", "--set", "trajectory.steps=6", "--set", "trajectory.ode_tail=2", "--gop", "5"]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rfcodec.errors import AnchorError, BudgetTooSmall, ConfigError, OutputError
-from rfcodec.evaluation.anchors import prepare
-from rfcodec.evaluation.external import decode, encode, encode_to_rate, load_external
-from rfcodec.metrics import psnr
-from rfcodec.video import ArrayVideo, open_video
+from rfcodec.evaluation.anchors.encoders import prepare
+from rfcodec.evaluation.anchors.external import decode, encode, encode_to_rate, load_external
+from rfcodec.metrics.quality import psnr
+from rfcodec.video.reader import ArrayVideo, open_video
 
 # Planes: the lowest bits of every sample are dropped, the rest goes through zlib. Pictures: an archive of them.
 PROGRAM = """
@@ -203,7 +203,7 @@ def test_a_description_that_is_not_there(tmp_path):
 
 
 def test_the_example_is_legal_and_shows_every_key(tmp_path):
-    with as_file(files("rfcodec.evaluation") / "externals" / "example.toml") as example:
+    with as_file(files("rfcodec.evaluation.anchors") / "externals" / "example.toml") as example:
         text = example.read_text()
     (tmp_path / "DCVC").mkdir()
     (tmp_path / "mine.toml").write_text(text.replace('"~/DCVC"', '"DCVC"'))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import rfcodec
-from rfcodec import parallel
 from rfcodec.codec import Watcher
 from rfcodec.codec import open_encoder as parallel_engine
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneMismatch, BudgetTooSmall, ConfigError
+from rfcodec.stream import parallel
 
 SETTINGS = {"backbone": "gaussian", "bpp": 1.0, "gop": 5, "trajectory__steps": 4}
 HERE = RuntimeConfig(jobs=2, executor="serial")  # the same tasks, without the start of processes

@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 
 from rfcodec import api
+from rfcodec.coding.engine import Engine
+from rfcodec.coding.planning import choice_emphasis
+from rfcodec.coding.regions import open_mask, region_weights
 from rfcodec.config import EncoderConfig
-from rfcodec.engine import Engine
 from rfcodec.errors import FrameRangeError, InputError
-from rfcodec.planning import choice_emphasis
-from rfcodec.regions import open_mask, region_weights
 from rfcodec.types import Geometry, GopSpan, VideoFormat
-from rfcodec.video import ArrayVideo
+from rfcodec.video.reader import ArrayVideo
 
 SMALL = {"backbone": "gaussian", "gop": 9, "trajectory__steps": 10, "bytes": 1200}
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sample_sweep import write_sweep
 
-from rfcodec.evaluation.report import build_report
+from rfcodec.evaluation.report.page import build_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)

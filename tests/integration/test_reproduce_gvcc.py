@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import reproduce_gvcc
-from rfcodec.evaluation.datasets import load_dataset
-from rfcodec.evaluation.protocol import PROTOCOLS
-from rfcodec.evaluation.published import Figures, published
+from rfcodec.evaluation.datasets.dataset import load_dataset
+from rfcodec.evaluation.datasets.protocol import PROTOCOLS
+from rfcodec.evaluation.report.published import Figures, published
 from rfcodec.types import VideoFormat
 
 PROGRAM = Path(reproduce_gvcc.__file__)

@@ -12,14 +12,14 @@ from executor_workers import Fragile
 
 import rfcodec
 from rfcodec.config import RuntimeConfig
-from rfcodec.evaluation import anchors
-from rfcodec.evaluation import sweep as sweeps
-from rfcodec.evaluation.description import BoundCurve, read_sweep
+from rfcodec.evaluation.anchors import encoders as anchors
 from rfcodec.evaluation.store import Store, comparable
-from rfcodec.evaluation.sweep import done_points, plan_sweep, run_sweep
+from rfcodec.evaluation.sweep import runner as sweeps
+from rfcodec.evaluation.sweep.description import BoundCurve, read_sweep
+from rfcodec.evaluation.sweep.runner import done_points, plan_sweep, run_sweep
 from rfcodec.executors.base import open_executor
-from rfcodec.metrics import psnr
-from rfcodec.video import ArrayVideo, open_video
+from rfcodec.metrics.quality import psnr
+from rfcodec.video.reader import ArrayVideo, open_video
 
 SETTINGS = {"gop": 5, "trajectory.steps": 4}
 PURPOSES = {"sequence header", "GOP headers", "side information", "symbols", "correction", "index and end"}

@@ -16,8 +16,8 @@ from rfcodec.backbones.diffusers.loading import open_pipeline
 from rfcodec.backbones.diffusers.pipeline import drive
 from rfcodec.backbones.diffusers.profiles import Known, built_in
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
+from rfcodec.coding.engine import open_backbone
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import open_backbone
 from rfcodec.errors import BackboneError, ConfigError, UnsupportedCondition
 
 IMAGE_MODELS = [name for name in tiny_models.BUILDERS if "first" in checks.conditions(name)]

@@ -13,8 +13,8 @@ import torch
 
 from rfcodec.backbones.gaussian.prior import GaussianPrior, KnownFrame
 from rfcodec.backbones.gaussian.spectrum import ChannelSpectrum, Spectrum, frequency_bins
+from rfcodec.coding.engine import open_backbone
 from rfcodec.config import RuntimeConfig
-from rfcodec.engine import open_backbone
 from rfcodec.flow.path import interpolate
 from rfcodec.protocols import Condition
 

@@ -30,7 +30,7 @@ from rfcodec.bitstream.records import Unit, UnitType, largest_payload, read_unit
 from rfcodec.config import EncoderConfig, RuntimeConfig
 from rfcodec.errors import BitstreamError, CorruptRecord, TruncatedStream
 from rfcodec.presets import configure
-from rfcodec.video import ArrayVideo
+from rfcodec.video.reader import ArrayVideo
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 

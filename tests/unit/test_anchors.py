@@ -17,8 +17,7 @@ from rfcodec.errors import (
     OutputError,
     VideoReadError,
 )
-from rfcodec.evaluation import planes
-from rfcodec.evaluation.anchors import (
+from rfcodec.evaluation.anchors.encoders import (
     ANCHORS,
     decode,
     encode,
@@ -27,10 +26,11 @@ from rfcodec.evaluation.anchors import (
     largest_within,
     prepare,
 )
-from rfcodec.evaluation.programs import ffmpeg_executable
-from rfcodec.metrics import psnr
+from rfcodec.metrics.quality import psnr
+from rfcodec.support.programs import ffmpeg_executable
 from rfcodec.types import VideoFormat
-from rfcodec.video import ArrayVideo, open_video
+from rfcodec.video import planes
+from rfcodec.video.reader import ArrayVideo, open_video
 
 NTSC = Fraction(30000, 1001)
 FAST = {

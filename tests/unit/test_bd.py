@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from rfcodec.errors import ConfigError
-from rfcodec.evaluation.bd import Curve, bd_quality, bd_rate, rate_at
+from rfcodec.evaluation.report.bd import Curve, bd_quality, bd_rate, rate_at
 
 RATES = (9487.76, 4593.60, 2486.44, 1358.24)
 PSNR = (40.037, 38.615, 36.845, 34.851)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from codebooks.channel import ChannelCodebook
 from codebooks.chunks import Chunks
-from codebooks.philox import Domain, permutation, words
 from codebooks.zipf import decode_indices, encode_indices, frequencies, lengths
+from rfcodec.noise import Domain, permutation, words
 from rfcodec.types import NoiseAddress
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -6,7 +6,7 @@ import torch
 from alignment import efficiency, white
 
 from codebooks.chunked import ChunkedCodebook
-from codebooks.philox import normals, permutation
+from rfcodec.noise import normals, permutation
 from rfcodec.types import NoiseAddress
 
 ADDRESS = NoiseAddress(9, 8, 7)

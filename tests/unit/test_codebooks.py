@@ -7,9 +7,9 @@ from alignment import alignment, efficiency, white
 from scipy.special import ndtri
 
 from codebooks.gvcc import GvccCodebook
-from codebooks.philox import normals
 from codebooks.topm import TopMCodebook
 from rfcodec.bitstream.symbols import subset_bits
+from rfcodec.noise import normals
 from rfcodec.types import NoiseAddress
 
 # top M

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, InputError, VideoReadError
-from rfcodec.evaluation.datasets import (
+from rfcodec.evaluation.datasets.dataset import (
     Clip,
     checksum,
     clip_of,
@@ -15,8 +15,9 @@ from rfcodec.evaluation.datasets import (
     open_clip,
     record_checksums,
 )
-from rfcodec.evaluation.sources import PictureFolder, View
-from rfcodec.video import ArrayVideo, RawLayout, open_video
+from rfcodec.types import RawLayout
+from rfcodec.video.pictures import PictureFolder, View
+from rfcodec.video.reader import ArrayVideo, open_video
 
 TINY = """
 title = "Tiny"

@@ -2,9 +2,9 @@
 
 import pytest
 
+from rfcodec.cli.sweep import spread
 from rfcodec.errors import ConfigError
-from rfcodec.evaluation.command import spread
-from rfcodec.evaluation.description import read_sweep
+from rfcodec.evaluation.sweep.description import read_sweep
 
 DESCRIPTION = """
 dataset = "demo"

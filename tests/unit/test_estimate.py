@@ -10,7 +10,6 @@ import pytest
 import tiny_models
 import torch
 
-from rfcodec.backbone_report import backbone_facts, checkpoint_rows, fact_rows
 from rfcodec.backbones.diffusers import blueprint as blueprints
 from rfcodec.backbones.diffusers.blueprint import blueprint, parameters
 from rfcodec.backbones.diffusers.estimate import PROBES, estimate
@@ -19,8 +18,9 @@ from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.sources import HUB_ID, checkpoints
 from rfcodec.backbones.tiny.weights import folder
+from rfcodec.cli.backbone_report import backbone_facts, checkpoint_rows, fact_rows
+from rfcodec.coding.information import PILOT_LOG_SNR
 from rfcodec.errors import ConfigError, MissingWeights, UnknownPlugin
-from rfcodec.profiles import PILOT_LOG_SNR
 
 HALF = DiffusersOptions(dtype="bfloat16")
 # 10^9 parameters as the owners say; layers for known frames come on top of what they say

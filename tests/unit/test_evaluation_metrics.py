@@ -8,11 +8,12 @@ import pytest
 from metric_clips import blurred, clip_format, measure, moving, noisy
 
 from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, OutputError
-from rfcodec.evaluation import metrics
-from rfcodec.evaluation.metrics import DEFAULT_METRICS, METRICS, Measurer, planes
-from rfcodec.evaluation.metrics.metric import PerFrame
-from rfcodec.evaluation.metrics.planes import PlaneFiles, plane_sizes, ycbcr
-from rfcodec.metrics import ms_ssim, psnr
+from rfcodec.metrics import collector as metrics
+from rfcodec.metrics import planes
+from rfcodec.metrics.collector import DEFAULT_METRICS, METRICS, Measurer
+from rfcodec.metrics.metric import PerFrame
+from rfcodec.metrics.planes import PlaneFiles, plane_sizes, ycbcr
+from rfcodec.metrics.quality import ms_ssim, psnr
 
 NEED_WEIGHTS = {"lpips", "dists", "kernel_distance", "fvd"}
 NEED_NOTHING = [name for name in METRICS if name not in NEED_WEIGHTS and not name.startswith("e_warp")]
@@ -25,7 +26,7 @@ def no_hub(tmp_path, monkeypatch):
 
 def test_importing_the_metrics_is_light():
     heavy = "{'torch', 'cv2', 'piq', 'lpips', 'torchvision', 'imageio_ffmpeg'}"
-    code = f"import sys, rfcodec.evaluation.metrics; assert not {heavy} & set(sys.modules)"
+    code = f"import sys, rfcodec.metrics.collector; assert not {heavy} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -6,8 +6,8 @@ import pytest
 from metric_clips import blurred, clip_format, measure, moving
 
 from rfcodec.errors import OutputError
-from rfcodec.evaluation.metrics.ffmpeg import read_vmaf, read_xpsnr
-from rfcodec.evaluation.metrics.planes import PlaneFiles
+from rfcodec.metrics.ffmpeg import read_vmaf, read_xpsnr
+from rfcodec.metrics.planes import PlaneFiles
 
 LOG = """n:    1  XPSNR y: 22.9319  XPSNR u: 23.8400  XPSNR v: 22.8194
 n:    2  XPSNR y: inf  XPSNR u: inf  XPSNR v: inf

@@ -9,15 +9,15 @@ from metric_clips import blurred, measure, moving, noisy
 from PIL import Image
 from safetensors.torch import save_file
 
-from rfcodec.evaluation.metrics.perceptual import DISTS_FILE, VGG16_FILE, Dists
-from rfcodec.evaluation.metrics.realism import (
+from rfcodec.metrics.perceptual import DISTS_FILE, VGG16_FILE, Dists
+from rfcodec.metrics.quality import ALEXNET_FILE, Lpips
+from rfcodec.metrics.realism import (
     I3D_FILE,
     frechet_distance,
     polynomial_mmd,
     square_picture,
     unit_features,
 )
-from rfcodec.metrics import ALEXNET_FILE, Lpips
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 LPIPS_DATA = Path(__file__).parents[3] / "shared" / "data" / "lpips"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from metric_clips import blurred, measure, moving
 
-from rfcodec.evaluation.metrics.spectra import ROUNDING_POWER, level_distance, rings
+from rfcodec.metrics.spectra import ROUNDING_POWER, level_distance, rings
 
 
 def white(t, sigma, y=96, x=128, seed=1):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from metric_clips import measure, moving, noisy, texture
 
-from rfcodec.evaluation.metrics import temporal
-from rfcodec.evaluation.metrics.temporal import inside_picture, masked_error, visible_pixels
+from rfcodec.metrics import temporal
+from rfcodec.metrics.temporal import inside_picture, masked_error, visible_pixels
 
 
 @pytest.fixture

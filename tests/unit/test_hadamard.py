@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codebooks.hadamard import HadamardCodebook, walsh_hadamard
-from codebooks.philox import signs_at
 from rfcodec.bitstream.symbols import subset_bits, unrank_subset
+from rfcodec.noise import signs_at
 from rfcodec.types import NoiseAddress
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

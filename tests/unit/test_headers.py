@@ -6,10 +6,10 @@ import pytest
 
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import MOST_PIXELS, EndMark, GopHeader, SequenceHeader
+from rfcodec.coding.engine import Engine, make_header, open_backbone
+from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
-from rfcodec.engine import Engine, make_header, open_backbone
 from rfcodec.errors import InvalidField
-from rfcodec.intra import TrajectoryFrames
 from rfcodec.types import Identity, VideoFormat
 
 FORMAT = VideoFormat(1280, 720, 97, Fraction(30000, 1001))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codebooks import philox
-from codebooks.philox import Domain, inverse_permutation, normal_table, normals, permutation, signs, signs_at, words
+from rfcodec import noise as philox
 from rfcodec.errors import RfcodecError
+from rfcodec.noise import Domain, inverse_permutation, normal_table, normals, permutation, signs, signs_at, words
 from rfcodec.types import NoiseAddress
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -7,9 +7,9 @@ from PIL import Image
 from sample_sweep import moving_picture
 
 from rfcodec.errors import ConfigError, FrameSizeError, OutputError
-from rfcodec.evaluation import pictures
-from rfcodec.evaluation.pictures import PictureWriter, picture
-from rfcodec.video import ArrayVideo
+from rfcodec.evaluation.report import pictures
+from rfcodec.evaluation.report.pictures import PictureWriter, picture
+from rfcodec.video.reader import ArrayVideo
 
 FPS = Fraction(30000, 1001)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rfcodec.backbones.diffusers.prompts import PromptMemo, no_encoder
-from rfcodec.cache import cache_folder
 from rfcodec.errors import MissingWeights
+from rfcodec.support.cache import cache_folder
 
 
 class Pipe:

@@ -9,12 +9,12 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from rfcodec.errors import FrameRangeError, VideoReadError
-from rfcodec.evaluation.datasets import Clip, clip_of
-from rfcodec.evaluation.protocol import GVCC_COUNTS, PROTOCOLS, mean
-from rfcodec.evaluation.published import MEAN, published
-from rfcodec.evaluation.sources import FilePlanes, RawPlanes, opencv_resize, opencv_rgb
-from rfcodec.types import VideoFormat
-from rfcodec.video import RawLayout, open_video
+from rfcodec.evaluation.datasets.dataset import Clip, clip_of
+from rfcodec.evaluation.datasets.protocol import GVCC_COUNTS, PROTOCOLS, mean
+from rfcodec.evaluation.report.published import MEAN, published
+from rfcodec.types import RawLayout, VideoFormat
+from rfcodec.video.pictures import FilePlanes, RawPlanes, opencv_resize, opencv_rgb
+from rfcodec.video.reader import open_video
 
 WIDTH, HEIGHT, COUNT = 32, 24, 14
 SMALL = replace(PROTOCOLS["gvcc"], size=(20, 16), gop=5, gops=2)

@@ -5,8 +5,8 @@ from alignment import efficiency, white
 
 from codebooks import pursuit
 from codebooks.atoms import Atoms
-from codebooks.philox import normals
 from codebooks.pursuit import Choice, PursuitCodebook, Search, blend, weights
+from rfcodec.noise import normals
 from rfcodec.types import NoiseAddress
 
 ADDRESS = NoiseAddress(9, 8, 7)

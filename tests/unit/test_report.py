@@ -10,11 +10,12 @@ from rich.console import Console
 from sample_sweep import ANCHORS, CLIPS, CODECS, LADDER, write_sweep
 
 from rfcodec.errors import ConfigError, InputError
-from rfcodec.evaluation import plots, report, summary
-from rfcodec.evaluation.bd import bd_quality
-from rfcodec.evaluation.curves import MEAN, at_rate, clips_of, curves_of, mean_points, nearest, select
-from rfcodec.evaluation.report import build_report, load_points, table
-from rfcodec.evaluation.tables import amount, number, significant
+from rfcodec.evaluation.report import page as report
+from rfcodec.evaluation.report import plots, summary
+from rfcodec.evaluation.report.bd import bd_quality
+from rfcodec.evaluation.report.curves import MEAN, at_rate, clips_of, curves_of, mean_points, nearest, select
+from rfcodec.evaluation.report.page import build_report, load_points, table
+from rfcodec.evaluation.report.tables import amount, number, significant
 
 BUNNY = "big buck <bunny>"
 

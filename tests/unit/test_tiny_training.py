@@ -20,11 +20,11 @@ from rfcodec.backbones.tiny.training import clips, examples, few_evaluations, fl
 from rfcodec.backbones.tiny.training.denoising import clip_shares
 from rfcodec.backbones.tiny.training.optimizer import orthogonal
 from rfcodec.backbones.tiny.weights import read_card, read_network
+from rfcodec.coding.planning import choose_levels
 from rfcodec.config import EncoderConfig, RuntimeConfig, TrajectoryConfig
 from rfcodec.errors import ConfigError, InputError, MissingWeights
 from rfcodec.flow.rollout import rollout
 from rfcodec.flow.time_grid import time_to_level
-from rfcodec.planning import choose_levels
 from rfcodec.trajectory.rate import Steps
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 

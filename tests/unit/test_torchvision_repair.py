@@ -4,7 +4,7 @@ import sys
 # The state of torchvision is a matter of the whole process, hence a fresh one for each test.
 FAKE = """
 import importlib, pathlib, sys, tempfile
-import rfcodec.torchvision_repair as module
+import rfcodec.support.torchvision_repair as module
 def fake(text):
     folder = pathlib.Path(tempfile.mkdtemp())
     (folder / "torchvision").mkdir()
@@ -24,7 +24,7 @@ def check(code):
 
 def test_what_torchvision_breaks_can_be_imported():
     check(
-        "import rfcodec.torchvision_repair as module\n"
+        "import rfcodec.support.torchvision_repair as module\n"
         "module.repair_torchvision(); before = len(module._libraries)\n"
         "module.repair_torchvision(); assert len(module._libraries) == before <= 1\n"
         "from diffusers import WanTransformer3DModel\n"
@@ -34,7 +34,7 @@ def test_what_torchvision_breaks_can_be_imported():
 
 
 def test_the_module_itself_imports_nothing_heavy():
-    check("import sys, rfcodec.torchvision_repair\nassert not {'torch', 'torchvision'} & set(sys.modules)")
+    check("import sys, rfcodec.support.torchvision_repair\nassert not {'torch', 'torchvision'} & set(sys.modules)")
 
 
 def test_a_healthy_torchvision_is_not_touched():

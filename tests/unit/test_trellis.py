@@ -8,9 +8,9 @@ from alignment import efficiency, white
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codebooks.philox import normals
 from codebooks.trellis import TrellisCodebook, correlate, fast_length
 from codebooks.viterbi import Register, best_path, best_path_in_windows
+from rfcodec.noise import normals
 from rfcodec.types import NoiseAddress
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

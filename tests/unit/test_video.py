@@ -9,8 +9,8 @@ import pytest
 from av.video.frame import VideoFrame
 
 from rfcodec.errors import FrameRangeError, FrameSizeError, InputError, OutputError, VideoReadError
-from rfcodec.types import VideoFormat
-from rfcodec.video import ArrayVideo, RawLayout, VideoWriter, open_video
+from rfcodec.types import RawLayout, VideoFormat
+from rfcodec.video.reader import ArrayVideo, VideoWriter, open_video
 
 NTSC = Fraction(30000, 1001)
 COLOURS = np.array(

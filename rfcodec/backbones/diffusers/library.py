@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rfcodec.torchvision_repair import repair_torchvision
+from rfcodec.support.torchvision_repair import repair_torchvision
 
 repair_torchvision()
 

@@ -29,9 +29,9 @@ from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
 from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.prompts import PromptMemo, no_encoder
 from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
-from rfcodec.cache import cache_folder
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, MissingWeights
+from rfcodec.support.cache import cache_folder
 from rfcodec.types import Identity
 
 LOADING = RLock()  # diffusers changes torch for the whole process while it loads

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rfcodec.errors import MissingWeights, OutputError
-from rfcodec.files import replacing
+from rfcodec.support.files import replacing
 
 EMPTY = hashlib.blake2s(digest_size=8).hexdigest()  # digest of no text encoder at all
 NOTHING = "none"  # key of an embedding that is None

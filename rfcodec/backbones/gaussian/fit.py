@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 
 from rfcodec.backbones.gaussian.spectrum import ChannelSpectrum, Spectrum
 from rfcodec.backbones.gaussian.transforms import COLOUR
-from rfcodec.video import open_video
+from rfcodec.video.reader import open_video
 
 SIZE, FRAMES = (432, 240), 33
 EDGES = np.geomspace(0.004, 0.7072, 25)

@@ -15,8 +15,8 @@ from safetensors.torch import load, save
 
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.errors import MissingWeights
-from rfcodec.files import replacing
 from rfcodec.flow.path import time_of_snr
+from rfcodec.support.files import replacing
 from rfcodec.types import InformationProfile
 
 

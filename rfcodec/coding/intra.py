@@ -1,0 +1,69 @@
+"""The backbone as a coder of single frames: a GOP of one frame, unconditional, in a bare payload."""
+
+import math
+from typing import final
+
+import torch
+
+from rfcodec.bitstream import fields, symbols
+from rfcodec.bitstream.headers import GopHeader
+from rfcodec.coding.engine import Engine
+from rfcodec.coding.planning import choose_levels, measure_profile
+from rfcodec.config import EncoderConfig
+from rfcodec.protocols import Condition, Frame
+from rfcodec.trajectory.noise import ChooseNoise, Emphasis, ReplayNoise
+from rfcodec.trajectory.rate import announced_bits
+from rfcodec.trajectory.step import GopPlan, Noise, TrajectoryStep
+from rfcodec.types import NoiseAddress
+
+STILL_GOP = 1 << 32  # noise of stills lives beyond that of every GOP
+
+
+@final
+class TrajectoryFrames:
+    """Implements IntraCoder over an engine. payload: a GOP header without digest, then the symbols.
+
+    `effort` is the encoder's, of which grid and emphasis are used; a decoder needs none.
+    """
+
+    def __init__(self, engine: Engine, effort: EncoderConfig | None = None) -> None:
+        self._engine, self._effort = engine, effort or EncoderConfig()
+
+    def encode(self, frame: Frame, max_bytes: int) -> bytes:
+        """The best that fits max_bytes, or one quantum of bits a step."""
+        engine, effort = self._engine, self._effort
+        target = engine.backbone.encode(engine.pad(frame[None]))
+        shape = tuple(target.shape)
+        profile = measure_profile(engine, engine.backbone.condition(self._condition()), target, effort)
+        steps = engine.coded_steps
+        room = max(8 * max_bytes, steps.count * engine.codebook.least_bits(shape))
+        levels = choose_levels(engine, shape, room, profile, effort)
+        head = len(fields.write(GopHeader(0, room, levels, b"")))
+        room = max(8 * (max_bytes - head), steps.count * engine.codebook.least_bits(shape))
+        header = GopHeader(0, announced_bits(engine.codebook, shape, room, steps), levels, b"")
+        plan = engine.gop_plan(header, shape)
+        emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
+        noise = ChooseNoise(engine.codebook, self._address(), target, plan.step_bits, emphasis, lambda k, mse: None)
+        self._run(plan, noise)
+        return fields.write(header) + symbols.pack(noise.symbols, plan.step_bits)
+
+    def decode(self, data: bytes) -> Frame:
+        """Replays the trajectory."""
+        reader = fields.ByteReader(data)
+        header = fields.read(GopHeader, reader)
+        plan = self._engine.gop_plan(header, self._engine.shape(1))
+        values = symbols.unpack(reader.take(math.ceil(sum(plan.step_bits) / 8)), plan.step_bits)
+        return self._run(plan, ReplayNoise(self._engine.codebook, self._address(), values, plan.step_bits))
+
+    def _run(self, plan: GopPlan, noise: Noise) -> Frame:
+        engine = self._engine
+        step = TrajectoryStep(engine.trajectory, plan, noise)
+        latents = engine.backbone.run(engine.backbone.condition(self._condition()), step)
+        return engine.backbone.decode(latents)[0, : engine.header.height, : engine.header.width]
+
+    def _address(self) -> NoiseAddress:
+        return NoiseAddress(self._engine.header.seed, STILL_GOP, 0)
+
+    def _condition(self) -> Condition:
+        width, height = self._engine.backbone.geometry.padded_size(self._engine.header.width, self._engine.header.height)
+        return Condition(self._engine.backbone.geometry.padded_frames(1), width, height)

@@ -1,0 +1,1 @@
+"""Which frames of which clips are coded and measured."""

@@ -1,0 +1,1 @@
+"""What a sweep found: deltas, curves, tables, plots, a page."""

@@ -1,0 +1,207 @@
+"""One function a kind of curve: a clip goes in; bytes and decoded frames come out, whatever the codec."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from rfcodec import api
+from rfcodec.codec import Watcher, open_decoder, open_encoder
+from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, open_backbone, write_options
+from rfcodec.config import RuntimeConfig
+from rfcodec.errors import BackboneMismatch, ConfigError
+from rfcodec.evaluation.anchors import encoders as anchors
+from rfcodec.evaluation.anchors import external
+from rfcodec.evaluation.sweep.counting import CountingBackbone
+from rfcodec.evaluation.sweep.jobs import Job
+from rfcodec.evaluation.sweep.memory import PeakMemory
+from rfcodec.flow.time_grid import shifted_grid
+from rfcodec.presets import configure
+from rfcodec.protocols import Backbone
+from rfcodec.trajectory.noise import ReplayNoise
+from rfcodec.trajectory.step import GopPlan, TrajectoryStep
+from rfcodec.types import Frames
+from rfcodec.video.planes import chunks
+from rfcodec.video.reader import Video
+
+GENERATION_SHIFT = 3.0  # of the grid on which backbones are sampled without bits
+
+
+@final
+@dataclass(frozen=True)
+class Coded:
+    """A clip as one method codes it; `frames` decodes it anew, or has what its encoder showed. A bound has no stream.
+
+    `seams` are the first frames of all GOPs but the first, `commands` those of an encoder run by command line, `counter`
+    counts what the model does, `dims` are the latents that the stream codes. encode_seconds leaves out that a model was
+    loaded, or a knob was searched; peak_memory in bytes is that of encoding.
+    """
+
+    frames: Callable[[], Iterator[Frames]]
+    stream: Path | None = None
+    bytes_by_purpose: dict[str, int] = field(default_factory=dict)
+    seams: tuple[int, ...] = ()
+    commands: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    counter: CountingBackbone | None = None
+    encode_seconds: float | None = None
+    peak_memory: int | None = None
+    decoded: bool = True
+    dims: int = 0
+
+
+@final
+class Methods:
+    """Codes clips by any curve. Models are opened once and kept; `runtime` says where they run."""
+
+    def __init__(self, runtime: RuntimeConfig) -> None:
+        self._runtime = runtime
+        self._opened: dict[tuple[str, str], Backbone] = {}
+
+    def code(self, job: Job, video: Video, folder: Path) -> Coded:
+        """Encodes the clip into the folder; raises what the codec raises."""
+        methods = {
+            "codec": self._codec,
+            "ceiling": self._ceiling,
+            "floor": self._floor,
+            "anchor": _anchor,
+            "external": _external,
+        }
+        return methods[job.curve.kind](job, video, folder)
+
+    def _backbone(self, name: str, options: str) -> CountingBackbone:
+        if (name, options) not in self._opened:
+            self._opened.clear()  # one model in memory
+            self._opened[name, options] = open_backbone(name, options, self._runtime)
+        return CountingBackbone(self._opened[name, options])
+
+    def _codec(self, job: Job, video: Video, folder: Path) -> Coded:
+        stream, effort = configure(job.curve.preset, job.curve.settings(job.value))
+        backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
+        runtime = self._runtime.model_copy(update={"weights": backbone})
+        path = folder / "stream.rfv"
+        memory, start = PeakMemory(self._runtime.device), time.perf_counter()
+        shown = _Shown(None if job.decode else folder)
+        api.encode_with(video, path, stream, effort, runtime, shown)
+        seconds, peak = time.perf_counter() - start - shown.seconds, memory.peak()
+        told = api.info(path)
+        return Coded(
+            lambda: _decoded(path, runtime) if job.decode else shown.frames(),
+            path,
+            told.bytes_by_purpose,
+            tuple(span.start + span.overlap for span in open_decoder(told.header, runtime).spans()[1:]),
+            counter=backbone,
+            encode_seconds=seconds,
+            peak_memory=peak,
+            decoded=job.decode,
+            dims=shown.dims,
+        )
+
+    def _ceiling(self, job: Job, video: Video, folder: Path) -> Coded:
+        engine, _ = self._bound(job, video)
+
+        def frames() -> Iterator[Frames]:
+            for span in engine.spans():
+                latents = engine.backbone.encode(engine.pad(video.read(span.start, span.stop)))
+                yield DecodedGop(engine, span, engine.condition(b"", span, None), latents).shown
+
+        return Coded(frames)
+
+    def _floor(self, job: Job, video: Video, folder: Path) -> Coded:
+        engine, counter = self._bound(job, video)
+        plan = GopPlan(shifted_grid(engine.header.steps, GENERATION_SHIFT), ())
+
+        def frames() -> Iterator[Frames]:
+            for span in engine.spans():
+                noise = ReplayNoise(engine.codebook, engine.start_address(span.index), [], ())
+                condition = engine.condition(b"", span, None)
+                step = TrajectoryStep(engine.trajectory, plan, noise)
+                yield DecodedGop(engine, span, condition, engine.backbone.run(engine.prepare(condition), step)).shown
+
+        return Coded(frames, counter=counter)
+
+    def _bound(self, job: Job, video: Video) -> tuple[Engine, CountingBackbone]:
+        settings = {name: value for name, value in job.curve.set.items() if name != "mode"}
+        stream, effort = configure("default", settings | {"backbone": job.curve.backbone, "mode": "t2v"})
+        backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
+        runtime = self._runtime.model_copy(update={"weights": backbone})
+        return open_encoder(video.format, stream, effort, runtime), backbone
+
+
+@final
+class _Shown(Watcher):
+    """Counts the latents that are coded; keeps the frames that an encoder shows, if it is given a folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder, self._files = folder, list[Path]()
+        self.dims, self.seconds = 0, 0.0
+
+    def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
+        """Stores them as they come, and the time that this takes."""
+        start = time.perf_counter()
+        assert isinstance(decoded, DecodedGop)  # the GOPs of a point share no workers
+        self.dims += math.prod(decoded.engine.coded_shape(decoded.span, decoded.condition))
+        if self._folder:
+            self._files.append(self._folder / f"shown-{decoded.span.index}.npy")
+            np.save(self._files[-1], decoded.shown)
+        self.seconds += time.perf_counter() - start
+
+    def frames(self) -> Iterator[Frames]:
+        """GOP by GOP, what each adds to the output."""
+        return map(np.load, self._files)
+
+
+def _decoded(path: Path, runtime: RuntimeConfig) -> Iterator[Frames]:
+    for piece in api.decode(path, runtime=runtime):
+        if piece.digest_ok is False:
+            raise BackboneMismatch(f"frame {piece.start}: the decoder's latents are not the encoder's; report this as a bug")
+        yield piece.frames
+
+
+def _anchor(job: Job, video: Video, folder: Path) -> Coded:
+    curve = job.curve
+    anchor = anchors.ANCHORS[curve.codec]
+    anchor = replace(anchor, preset=curve.preset) if curve.preset else anchor
+    source, out = folder / "source.y4m", folder / f"stream.{anchor.extension}"
+    anchors.prepare(video, source)
+    if curve.knob == "bpp":
+        done = anchors.encode_to_rate(anchor, source, video.format, out, job.value)
+    elif curve.knob == anchor.knob:
+        done = anchors.encode(anchor, source, video.format, out, knob=job.value, scale=curve.scale)
+    else:
+        raise ConfigError(f"{curve.name} has no knob {curve.knob!r}; it has bpp and {anchor.knob}")
+    return Coded(
+        lambda: chunks(anchors.decode(done, video.format)),
+        out,
+        {"stream": done.size},
+        commands=done.commands,
+        encode_seconds=done.encode_seconds,
+        facts={anchor.knob: done.knob, "scale": done.scale, "preset": anchor.preset},
+    )
+
+
+def _external(job: Job, video: Video, folder: Path) -> Coded:
+    codec = external.load_external(job.curve.file)
+    source, out = folder / "source.y4m", folder / f"stream.{codec.extension}"
+    anchors.prepare(video, source)
+    if job.curve.knob == "bpp":
+        done = external.encode_to_rate(codec, source, video.format, out, job.value)
+    else:
+        done = external.encode(codec, source, video.format, out, knob=job.value)
+
+    def frames() -> Iterator[Frames]:
+        with external.decode(done, video.format) as decoded:
+            yield from chunks(decoded)
+
+    return Coded(
+        frames,
+        out,
+        {"stream": done.size},
+        commands=done.commands,
+        facts={codec.knob: done.knob},
+        encode_seconds=done.encode_seconds,
+    )

@@ -1,0 +1,1 @@
+"""Many GOPs: playing, seeking, sharing out to workers, showing."""

@@ -1,0 +1,59 @@
+"""Other pictures from the same bits: a tail of the viewer's own, for display alone.
+
+Digests, and the frames that the next GOP stands on, always use the tail of the stream.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from rfcodec.coding.engine import DecodedGop
+from rfcodec.config import RuntimeConfig
+from rfcodec.flow.time_grid import level_to_time, tail_levels, time_to_level, within_range
+from rfcodec.protocols import Latents, Shape
+from rfcodec.trajectory.step import GopPlan, TrajectoryStep
+from rfcodec.types import Frames
+
+
+def shown(gop: DecodedGop, runtime: RuntimeConfig) -> Frames:
+    """The frames that a GOP adds to the output, as `realism` and `closing_steps` of the settings ask.
+
+    latents = mean + realism (end - mean), mean = x0_hat where the coded steps end: between a lively picture and the one of
+    least squared error the straight line is the best there is (Freirich et al. 2021, arXiv 2107.02555). Beyond 1 it makes
+    up for variance that few steps lose.
+    """
+    realism, steps = runtime.realism, runtime.closing_steps
+    if gop.handover is None or (realism == 1 and steps is None):
+        return gop.shown
+    end = gop.latents if steps is None else close(gop, gop.handover, steps)
+    if realism != 1:
+        mean = close(gop, gop.handover, 1)
+        end = mean + realism * (end.to(mean.device) - mean)
+    return gop.with_latents(end).shown
+
+
+@final
+@dataclass(frozen=True)
+class _Resume:
+    """Noise of a trajectory that goes on from a state and needs none."""
+
+    state: Tensor
+
+    def start(self, shape: Shape) -> Latents:
+        """The state."""
+        return self.state
+
+    def __call__(self, k: int, x0_hat: Latents) -> Latents:
+        """Never asked for."""
+        raise NotImplementedError
+
+
+def close(gop: DecodedGop, handover: tuple[float, Latents], steps: int) -> Latents:
+    """Final latents of another ODE tail of `steps` evaluations from where the coded steps ended; 1 is the jump to x0_hat."""
+    engine, (t, state) = gop.engine, handover
+    first = time_to_level(t)
+    levels = within_range(tail_levels(first, engine.backbone.tail_end, steps))
+    # near the last level there is no room for so many
+    plan = GopPlan((t, *(level_to_time(level) for level in levels if level > first), 0.0), ())
+    return engine.backbone.run(engine.prepare(gop.condition), TrajectoryStep(engine.trajectory, plan, _Resume(state)))

@@ -1,0 +1,83 @@
+"""From the bytes of a stream to the frames it shows, from any GOP on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.container import GopRecord, read_gops, read_index, read_preamble, read_units
+from rfcodec.bitstream.fields import ByteReader
+from rfcodec.bitstream.records import unit_size
+from rfcodec.codec import Watcher
+from rfcodec.codec import decode as decode_records
+from rfcodec.coding.engine import Boundary, DecodedGop, Engine
+from rfcodec.config import RuntimeConfig
+from rfcodec.errors import BitstreamError, InvalidField, TruncatedStream
+from rfcodec.stream import display
+from rfcodec.types import Frames
+
+
+@final
+@dataclass(frozen=True)
+class DecodedFrames:
+    """Frames that one GOP adds to the output; `start` is the number of the first one.
+
+    digest_ok says whether the latents are the encoder's bit for bit, None where the stream does not tell. intact is False
+    where frames are made up, or decoded from damaged bytes or from a GOP that is not the one before.
+    """
+
+    start: int
+    frames: Frames = field(repr=False)
+    digest_ok: bool | None
+    intact: bool = True
+
+
+def seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
+    """The GOPs that hold frame `start` and those after it, a chain from its beginning; raises BitstreamError."""
+    spans = engine.spans()
+    wanted = next(span.index for span in spans if span.stop > start)
+    first = 0 if engine.conditioner.chained else max(wanted - 1, 0)
+    records = records_from(data, first)
+    previous: Any = None
+    if first < wanted and not engine.conditioner.chained:
+        record = next(records, None)
+        if record is None or record.header.index != first:
+            raise InvalidField(f"the index leads to no GOP {first}")
+        previous = Boundary(engine.condition(record.side_info, spans[first], None))
+    done = wanted if previous else first
+    for number, record in enumerate(records, done):
+        if record.header.index != number:
+            raise InvalidField(f"GOP {record.header.index} stands where GOP {number} should")
+        decoded = next(decode_records(engine, [record], previous))
+        watcher.gop(decoded, None, record_size(record))
+        if decoded.span.stop > start:
+            yield show(decoded, record, runtime)
+        previous, done = decoded, number + 1
+    if done < len(spans):
+        raise TruncatedStream(f"the stream ends before its last GOP: it has {done} of {len(spans)}")
+
+
+def records_from(data: bytes, gop: int) -> Iterator[GopRecord]:
+    """The records from that GOP on, found by the index of the stream."""
+    reader = ByteReader(data)
+    read_preamble(reader)
+    if gop:
+        index = read_index(data)
+        if index is None or gop >= len(index.offsets):
+            raise BitstreamError(f"the index does not know GOP {gop}")
+        reader.position = index.offsets[gop]
+    return read_gops(read_units(reader))
+
+
+def show(decoded: DecodedGop, record: GopRecord, runtime: RuntimeConfig) -> DecodedFrames:
+    """What a decoded GOP adds to the output, and whether its latents are the encoder's."""
+    digest = record.header.digest
+    agrees = decoded.digest(len(digest)) == digest if digest else None
+    frames = display.shown(decoded, runtime)
+    return DecodedFrames(decoded.span.start + decoded.span.overlap, frames, agrees, record.intact or agrees is True)
+
+
+def record_size(record: GopRecord) -> int:
+    """Bytes of the units of a GOP."""
+    parts = (fields.write(record.header), record.side_info, record.symbols, record.correction)
+    return sum(unit_size(len(part)) for part in parts if part)

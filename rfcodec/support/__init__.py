@@ -1,0 +1,1 @@
+"""Files, cache, other programs, words of options."""

@@ -1,0 +1,62 @@
+"""Words of a command line or a description, turned into values."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from rfcodec.errors import ConfigError
+from rfcodec.types import RawLayout
+
+
+def parse_frames(text: str) -> tuple[int | None, int | None]:
+    """Frames A:B, A: or :B; raises ConfigError."""
+    first, colon, last = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return int(first) if first else None, int(last) if last else None
+    except ValueError:
+        raise ConfigError(f"--frames is {text!r}; write A:B, A: or :B with whole numbers") from None
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from WxH; raises ConfigError."""
+    try:
+        width, height = text.lower().split("x")
+        return int(width), int(height)
+    except ValueError:
+        raise ConfigError(f"a size is {text!r}; write WxH, such as 426x240") from None
+
+
+def parse_raw(text: str) -> RawLayout:
+    """Size and speed of raw planes from WxH@FPS; raises ConfigError."""
+    size, _, fps = text.partition("@")
+    try:
+        return RawLayout(*parse_size(size), Fraction(fps or "25"))
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"--raw is {text!r}; write WxH@FPS, such as 352x288@30") from None
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Names and values from name=value, numbers as numbers; raises ConfigError."""
+    return {name: _number(value) for name, value in parse_words(pairs).items()}
+
+
+def parse_words(pairs: Sequence[str]) -> dict[str, str]:
+    """Names and values from name=value; raises ConfigError."""
+    words = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise ConfigError(f"a setting is {pair!r}; write field=value, such as trajectory.steps=8")
+        words[name] = value
+    return words
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

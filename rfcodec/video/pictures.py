@@ -1,0 +1,223 @@
+"""Videos that no container holds: folders of pictures, cuts and scalings, and 4:2:0 planes by OpenCV's matrix."""
+
+import re
+from collections.abc import Generator
+from contextlib import closing
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol, final
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from jaxtyping import UInt8
+from PIL import Image
+
+from rfcodec.errors import FrameSizeError, VideoReadError
+from rfcodec.types import Frame, Frames, RawLayout, VideoFormat
+from rfcodec.video.reader import DEFAULT_FPS, Video, check_span, open_video
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+Plane = UInt8[np.ndarray, "y x"]
+Planes = tuple[Plane, Plane, Plane]
+
+# Of OpenCV (modules/imgproc): fixed-point coefficients of COLOR_YUV2RGB, 14 bits, and of its linear resize, 11 bits.
+YUV_SHIFT = 14
+V_TO_R, U_TO_G, V_TO_G, U_TO_B = 18678, -6472, -9519, 33292
+RESIZE_ONE = 1 << 11
+
+
+@final
+class PictureFolder:
+    """A folder of pictures of one size as a video, in the order of their names, numbers by value.
+
+    A picture is decoded when it is read. Raises VideoReadError where there is none or one is damaged, FrameSizeError
+    where sizes differ.
+    """
+
+    def __init__(self, folder: Path, fps: Fraction = DEFAULT_FPS) -> None:
+        self._files = list_pictures(folder)
+        if not self._files:
+            raise VideoReadError(f"{folder}: holds no pictures; legal suffixes: {', '.join(PICTURES)}")
+        height, width, _ = _open_picture(self._files[0]).shape
+        self.format = VideoFormat(width, height, len(self._files), fps)
+
+    def read(self, start: int, stop: int) -> Frames:
+        """Frames [start, stop); raises FrameRangeError outside 0 <= start < stop <= num_frames."""
+        check_span(start, stop, self.format.num_frames)
+        return np.stack([self._picture(file) for file in self._files[start:stop]])
+
+    def _picture(self, file: Path) -> Frame:
+        picture = _open_picture(file)
+        if picture.shape != (self.format.height, self.format.width, 3):
+            found, first = f"{picture.shape[1]}x{picture.shape[0]}", f"{self.format.width}x{self.format.height}"
+            raise FrameSizeError(f"{file}: has {found} pixels, {self._files[0].name} has {first}; all must have one size")
+        return picture
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder, numbers in their names by value: im2.png comes before im10.png."""
+    return sorted((p for p in folder.iterdir() if p.suffix.lower() in PICTURES), key=lambda p: _natural(p.name))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), part) if number % 2 else (0, part) for number, part in enumerate(parts)]
+
+
+def _open_picture(file: Path) -> Frame:
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise VideoReadError(f"{file}: cannot be read as a picture: {error}") from error
+
+
+@final
+class View:
+    """Frames A <= i < B of a video, `frames = (A, B)`, each scaled to (width, height) by Pillow's Lanczos filter.
+
+    Raises FrameRangeError where the video has fewer frames.
+    """
+
+    def __init__(
+        self, video: Video, frames: tuple[int | None, int | None] = (None, None), size: tuple[int, int] | None = None
+    ) -> None:
+        start, stop = frames[0] or 0, video.format.num_frames if frames[1] is None else frames[1]
+        check_span(start, stop, video.format.num_frames)
+        self._video, self._start, self._size = video, start, size
+        width, height = size or (video.format.width, video.format.height)
+        self.format = VideoFormat(width, height, stop - start, video.format.fps)
+
+    def read(self, start: int, stop: int) -> Frames:
+        """Frames [start, stop) of the view; raises FrameRangeError outside 0 <= start < stop <= num_frames."""
+        check_span(start, stop, self.format.num_frames)
+        if self._size is None:
+            return self._video.read(self._start + start, self._start + stop)
+        return np.stack([self._scaled(self._start + number) for number in range(start, stop)])
+
+    def _scaled(self, number: int) -> Frame:
+        # one at a time, so that no more than one large frame is held
+        image = Image.fromarray(self._video.read(number, number + 1)[0])
+        return np.asarray(image.resize((self.format.width, self.format.height), Image.Resampling.LANCZOS))
+
+
+class PlaneReader(Protocol):
+    """Where 8-bit 4:2:0 planes come from."""
+
+    format: VideoFormat
+
+    def planes(self, number: int) -> Planes:
+        """Y, U and V of one frame; chroma planes of odd sizes are rounded up."""
+        ...
+
+
+@final
+class OpencvVideo:
+    """4:2:0 planes as RGB the way scripts around OpenCV make it, whatever matrix and range the video says it has."""
+
+    def __init__(self, source: PlaneReader) -> None:
+        self.format = source.format
+        self._source = source
+
+    def read(self, start: int, stop: int) -> Frames:
+        """Frames [start, stop); raises FrameRangeError outside 0 <= start < stop <= num_frames."""
+        check_span(start, stop, self.format.num_frames)
+        frames = np.empty((stop - start, self.format.height, self.format.width, 3), np.uint8)
+        for frame, number in zip(frames, range(start, stop), strict=True):
+            frame[...] = opencv_rgb(*self._source.planes(number))
+        return frames
+
+
+@final
+class RawPlanes:
+    """The planes of a raw yuv420p file of 8 bits, read where they lie."""
+
+    def __init__(self, path: Path, layout: RawLayout) -> None:
+        with closing(open_video(path, frames=(0, 1), raw=layout)):
+            count = path.stat().st_size // layout.frame_bytes
+        self.format = VideoFormat(layout.width, layout.height, count, layout.fps)
+        self._path, self._frame_bytes = path, layout.frame_bytes
+
+    def planes(self, number: int) -> Planes:
+        """Y, U and V of one frame."""
+        data = np.fromfile(self._path, np.uint8, self._frame_bytes, offset=number * self._frame_bytes)
+        if len(data) < self._frame_bytes:
+            raise VideoReadError(f"{self._path}: ended before frame {number}; was it changed while being read?")
+        height, width = self.format.height, self.format.width
+        small = -(-height // 2), -(-width // 2)
+        y, u, v = np.split(data, [height * width, height * width + small[0] * small[1]])
+        return y.reshape(height, width), u.reshape(small), v.reshape(small)
+
+
+@final
+class FilePlanes:
+    """The planes of any other video file, decoded in order; a step back by more than one frame begins anew."""
+
+    def __init__(self, path: Path) -> None:
+        with closing(open_video(path)) as video:
+            self.format = video.format
+        self._path, self._next = path, 0
+        self._frames = self._decode()
+        self._last: Planes | None = None
+
+    def planes(self, number: int) -> Planes:
+        """Y, U and V of one frame; raises VideoReadError where the file is damaged."""
+        if number < self._next - 1:
+            self._frames.close()
+            self._frames, self._next = self._decode(), 0
+        while self._next <= number:
+            self._last = next(self._frames, None)
+            self._next += 1
+        if self._last is None:
+            raise VideoReadError(f"{self._path}: ended before frame {number}; was it changed while being read?")
+        return self._last
+
+    def _decode(self) -> Generator[Planes]:
+        try:
+            with av.open(self._path) as container:
+                for frame in container.decode(video=0):
+                    same = frame.format.name in ("yuv420p", "yuvj420p")
+                    yield _planes_of(frame if same else frame.reformat(format="yuv420p"))
+        except FFmpegError as error:
+            raise VideoReadError(f"{self._path}: cannot be read as video: {error.strerror or error}") from error
+
+
+def _planes_of(frame: av.VideoFrame) -> Planes:
+    y, u, v = (np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in frame.planes)
+    small = -(-frame.height // 2), -(-frame.width // 2)
+    # copies, since the buffers of a frame are the decoder's
+    return y[: frame.height, : frame.width].copy(), u[: small[0], : small[1]].copy(), v[: small[0], : small[1]].copy()
+
+
+def opencv_rgb(y: Plane, u: Plane, v: Plane) -> Frame:
+    """cv2.cvtColor(COLOR_YUV2RGB) of planes whose chroma cv2.resize has scaled up, to the bit.
+
+    R = Y + 1.140 V', G = Y - 0.395 U' - 0.581 V', B = Y + 2.032 U' with U' = U - 128, V' = V - 128: the analogue matrix
+    in full range, neither BT.601 nor BT.709 of limited range, which nearly all 4:2:0 video is in.
+    """
+    luma = y.astype(np.int32)
+    blue, red = (opencv_resize(plane, *y.shape).astype(np.int32) - 128 for plane in (u, v))
+    channels = (V_TO_R * red, U_TO_G * blue + V_TO_G * red, U_TO_B * blue)
+    half = 1 << (YUV_SHIFT - 1)
+    return np.stack([np.clip(luma + ((c + half) >> YUV_SHIFT), 0, 255).astype(np.uint8) for c in channels], axis=-1)
+
+
+def opencv_resize(plane: Plane, height: int, width: int) -> Plane:
+    """cv2.resize(INTER_LINEAR) of 8-bit samples, to the bit: two passes in fixed point, the second of which truncates."""
+    left, right, share = _taps(plane.shape[1], width)
+    samples = plane.astype(np.int32)
+    rows = (samples[:, left] * (RESIZE_ONE - share) + samples[:, right] * share) >> 4
+    above, below, share = _taps(plane.shape[0], height)
+    share = share[:, None]
+    return ((((rows[above] * (RESIZE_ONE - share)) >> 16) + ((rows[below] * share) >> 16) + 2) >> 2).astype(np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _taps(size: int, scaled: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two neighbours of each new sample, and the second one's share in parts of 2048; centres of pixels agree."""
+    place = (np.arange(scaled) + 0.5) * size / scaled - 0.5
+    first = np.floor(place).astype(np.int64)
+    share = np.rint((place - first) * RESIZE_ONE).astype(np.int32)
+    return np.clip(first, 0, size - 1), np.clip(first + 1, 0, size - 1), share
