@@ -41,7 +41,7 @@ from rfcodec.errors import (
 )
 from rfcodec.presets import configure
 from rfcodec.stream import parallel
-from rfcodec.stream.playback import DecodedFrames, seek, show
+from rfcodec.stream.playback import DecodedFrames, compared, seek, show
 from rfcodec.types import Frames, GopSpan, VideoFormat
 from rfcodec.video.reader import ArrayVideo, Video, open_video
 
@@ -157,7 +157,7 @@ def decode(
         pieces = parallel.decode(data, (start, stop), runtime, engine)
     else:
         pieces = seek(engine, data, start, watcher or Watcher(), runtime)
-    for piece in pieces:
+    for piece in compared(engine, pieces):
         first, last = max(start - piece.start, 0), min(stop - piece.start, len(piece.frames))
         if first < last:
             yield DecodedFrames(piece.start + first, piece.frames[first:last], piece.digest_ok, piece.intact)

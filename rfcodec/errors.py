@@ -89,8 +89,8 @@ class InvalidField(BitstreamError):
     """A field holds a value outside its legal range."""
 
 
-class NumericProfileWarning(UserWarning):
-    """The decoder computes with another numeric profile than the encoder did."""
+class ArithmeticWarning(UserWarning):
+    """The decoder computes with another arithmetic than the encoder did."""
 
 
 class DamageWarning(UserWarning):

@@ -111,11 +111,11 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a backbone is: name, hash of its weights (8 bytes) and the numeric profile it computes with."""
+    """Who a backbone is: name, hash of its weights (8 bytes) and the arithmetic it computes with."""
 
     name: str
     weights: bytes
-    numeric_profile: str
+    arithmetic: str
 
 
 @dataclass(frozen=True)

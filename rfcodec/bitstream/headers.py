@@ -40,7 +40,7 @@ class SequenceHeader:
     seed: int = uint("seed of all noise", 0, 2**62 - 1)
     backbone: str = text("name of the backbone", 255)
     weights: bytes = octets("hash of its weights", 8)
-    numeric_profile: str = text("what the encoder computed with", 255)
+    arithmetic: str = text("what the encoder computed with", 255)
     backbone_options: str = text("settings of the backbone", 4095)
     prompt: str = text("text that conditions every GOP", 65535)
 

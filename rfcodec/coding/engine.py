@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
@@ -20,7 +19,6 @@ from rfcodec.errors import (
     BitstreamError,
     ConfigError,
     InvalidField,
-    NumericProfileWarning,
     UnsupportedCondition,
 )
 from rfcodec.flow.time_grid import levels_to_grid, shifted_grid
@@ -108,7 +106,7 @@ def make_header(video: VideoFormat, stream: StreamConfig, backbone: Backbone) ->
         seed=stream.seed,
         backbone=identity.name,
         weights=identity.weights,
-        numeric_profile=identity.numeric_profile,
+        arithmetic=identity.arithmetic,
         backbone_options=write_options(stream.backbone_options),
         prompt=stream.prompt,
     )
@@ -275,13 +273,10 @@ class Engine:
 
 
 def check_identity(header: SequenceHeader, identity: Identity) -> None:
-    """Raises BackboneMismatch on other weights; warns on another numeric profile."""
+    """Raises BackboneMismatch on other weights; whether another arithmetic matters, digests say."""
     if header.weights != identity.weights:
         raise BackboneMismatch(
             f"the stream was made with {header.backbone} weights {header.weights.hex()}, "
             f"{identity.name} here has {identity.weights.hex()}: name the folder or hub id of the weights that wrote the "
             "stream with --backbone, or install the release that did"
         )
-    if header.numeric_profile != identity.numeric_profile:
-        both = f"encoded with {header.numeric_profile!r}, decoding with {identity.numeric_profile!r}"
-        warnings.warn(f"{both}: small drift is possible", NumericProfileWarning, stacklevel=3)

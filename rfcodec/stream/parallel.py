@@ -106,8 +106,8 @@ class _EncodeGop:
         if fields.write(engine.header) != header:
             here = engine.backbone.identity
             raise BackboneMismatch(
-                f"a worker has other weights or another numeric profile than the encoder ({here.name} "
-                f"{here.weights.hex()}, {here.numeric_profile!r}): use machines of one kind with equal software"
+                f"a worker has other weights or another arithmetic than the encoder ({here.name} "
+                f"{here.weights.hex()}, {here.arithmetic!r}): use machines of one kind with equal software"
             )
         self._encoder = GopEncoder(engine, effort, Watcher())
 

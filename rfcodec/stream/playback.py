@@ -1,6 +1,8 @@
 """From the bytes of a stream to the frames it shows, from any GOP on."""
 
-from collections.abc import Iterator
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -12,9 +14,11 @@ from rfcodec.codec import Watcher
 from rfcodec.codec import decode as decode_records
 from rfcodec.coding.engine import Boundary, DecodedGop, Engine
 from rfcodec.config import RuntimeConfig
-from rfcodec.errors import BitstreamError, InvalidField, TruncatedStream
+from rfcodec.errors import ArithmeticWarning, BitstreamError, InvalidField, TruncatedStream
 from rfcodec.stream import display
 from rfcodec.types import Frames
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -75,6 +79,29 @@ def show(decoded: DecodedGop, record: GopRecord, runtime: RuntimeConfig) -> Deco
     agrees = decoded.digest(len(digest)) == digest if digest else None
     frames = display.shown(decoded, runtime)
     return DecodedFrames(decoded.span.start + decoded.span.overlap, frames, agrees, record.intact or agrees is True)
+
+
+def compared(engine: Engine, pieces: Iterable[DecodedFrames]) -> Iterator[DecodedFrames]:
+    """Hands the pieces on and, where the arithmetic is not the encoder's, says once whether that changed the latents.
+
+    An ArithmeticWarning at the first GOP whose digest is another or is missing; a line in the log where all agree.
+    """
+    there, here = engine.header.arithmetic, engine.backbone.identity.arithmetic
+    asked, agreed = here != there, 0
+    both = f"encoded with {there!r}, decoded with {here!r}"
+    try:
+        for piece in pieces:
+            if asked and piece.intact and not piece.digest_ok:
+                found = "has no digest" if piece.digest_ok is None else "has other latents than the encoder's"
+                warnings.warn(
+                    f"{both}: frame {piece.start} {found}, small drift is possible", ArithmeticWarning, stacklevel=3
+                )
+                asked = False
+            agreed += bool(piece.digest_ok)
+            yield piece
+    finally:
+        if asked and agreed:
+            log.info("%s: the latents of all %d GOPs agree", both, agreed)
 
 
 def record_size(record: GopRecord) -> int:

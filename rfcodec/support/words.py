@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rfcodec.errors import ConfigError
-from rfcodec.types import RawLayout
+
+if TYPE_CHECKING:
+    from rfcodec.types import RawLayout
 
 
 def parse_frames(text: str) -> tuple[int | None, int | None]:
@@ -28,8 +30,10 @@ def parse_size(text: str) -> tuple[int, int]:
         raise ConfigError(f"a size is {text!r}; write WxH, such as 426x240") from None
 
 
-def parse_raw(text: str) -> RawLayout:
+def parse_raw(text: str) -> "RawLayout":
     """Size and speed of raw planes from WxH@FPS; raises ConfigError."""
+    from rfcodec.types import RawLayout  # NumPy is not loaded for --help
+
     size, _, fps = text.partition("@")
     try:
         return RawLayout(*parse_size(size), Fraction(fps or "25"))

@@ -7,6 +7,7 @@ changelog says why.
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from rfcodec.bitstream.container import PREAMBLE, read_gops, read_preamble, read
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.codec import open_decoder
 from rfcodec.config import RuntimeConfig
+from rfcodec.errors import ArithmeticWarning
 from rfcodec.types import NoiseAddress
 
 FOLDER = Path(__file__).parent
@@ -48,7 +50,7 @@ def fingerprint(*pieces):
     return found.hexdigest()[:16]
 
 
-def arithmetic():
+def rounding():
     """How this machine rounds in what the encoder does most; two machines of one profile may differ in it."""
     values = (np.arange(3 * 5 * 48 * 32) * 2654435761 % 65536 / 32768 - 1).reshape(3, 5, 32, 48)
     spectrum = scipy.fft.dctn(values.astype(np.float32), axes=(2, 3), norm="ortho")
@@ -122,7 +124,10 @@ def noise(path):
 
 
 def decode(path):
-    return np.concatenate([piece.frames for piece in api.decode(path)])
+    """The frames; on another arithmetic the bounds of a vector say what may differ, not the decoder's warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ArithmeticWarning)
+        return np.concatenate([piece.frames for piece in api.decode(path)])
 
 
 def regenerate(make_clip):
@@ -133,7 +138,7 @@ def regenerate(make_clip):
         more = {
             "noise": noise(path),
             "means": decoded[name].mean(axis=(1, 2, 3)).round(4).tolist(),
-            "arithmetic": arithmetic(),
+            "rounding": rounding(),
             "avif": PIL.features.version("avif"),
         }
         (FOLDER / f"{name}.json").write_text(json.dumps(describe(path) | more, indent=1) + "\n")
@@ -175,9 +180,9 @@ def test_the_frames_are_what_they_were(vector):
 def test_the_encoder_writes_the_same_bytes(vector, make_clip, tmp_path):
     name, path, recorded = vector
     header, _, _ = parse(path)
-    profile = open_decoder(header, RuntimeConfig()).backbone.identity.numeric_profile
-    if (profile, arithmetic()) != (header.numeric_profile, recorded["arithmetic"]):
-        pytest.skip(f"recorded with {header.numeric_profile}, this is {profile} or another processor")
+    here = open_decoder(header, RuntimeConfig()).backbone.identity.arithmetic
+    if (here, rounding()) != (header.arithmetic, recorded["rounding"]):
+        pytest.skip(f"recorded with {header.arithmetic}, this is {here} or another processor")
     if name == "i2v" and PIL.features.version("avif") != recorded["avif"]:
         pytest.skip(f"recorded with AVIF {recorded['avif']}, this is {PIL.features.version('avif')}")
     assert encode(name, make_clip, tmp_path).read_bytes() == path.read_bytes()

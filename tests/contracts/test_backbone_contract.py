@@ -297,7 +297,7 @@ def test_identities_fit_the_header(backbone):
     assert len(identity.weights) == 8
     assert 0 < backbone.tail_end < 1
     assert 0 < backbone.tail_share < 1
-    assert 0 < len(identity.numeric_profile.encode()) <= 255
+    assert 0 < len(identity.arithmetic.encode()) <= 255
 
 
 def test_backbones_have_weights_of_their_own():

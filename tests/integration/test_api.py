@@ -14,7 +14,8 @@ from rfcodec import api, codec
 from rfcodec.bitstream.container import read_gops, read_preamble, read_units
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.codec import Watcher
-from rfcodec.errors import BackboneMismatch, FrameRangeError, NumericProfileWarning
+from rfcodec.coding.engine import DecodedGop
+from rfcodec.errors import ArithmeticWarning, BackboneMismatch, FrameRangeError
 from rfcodec.stream.playback import record_size
 from rfcodec.types import VideoFormat
 
@@ -177,11 +178,29 @@ def test_other_weights_are_refused(stream, monkeypatch):
         next(rfcodec.decode(stream))
 
 
-def test_another_numeric_profile_is_a_warning(stream, monkeypatch):
+def test_another_arithmetic_with_equal_latents_is_a_line_in_the_log(stream, monkeypatch, caplog):
     expected = frames_of(stream)
-    other_identity(monkeypatch, numeric_profile="cuda bfloat16")
-    with pytest.warns(NumericProfileWarning, match="cuda bfloat16"):
+    other_identity(monkeypatch, arithmetic="cuda bfloat16")
+    with caplog.at_level("INFO", "rfcodec"):
         assert np.array_equal(frames_of(stream), expected)
+    (said,) = caplog.messages
+    assert "decoded with 'cuda bfloat16'" in said
+    assert said.endswith("the latents of all 3 GOPs agree")
+
+
+def test_another_arithmetic_with_other_latents_is_a_warning(stream, monkeypatch):
+    other_identity(monkeypatch, arithmetic="cuda bfloat16")
+    monkeypatch.setattr(DecodedGop, "digest", lambda gop, size: bytes(size))
+    with pytest.warns(ArithmeticWarning, match="cuda bfloat16.*frame 0 has other latents") as warned:
+        frames_of(stream)
+    assert len(warned) == 1
+
+
+def test_another_arithmetic_without_a_digest_is_a_warning(clip, tmp_path, monkeypatch):
+    rfcodec.encode(clip, tmp_path / "a.rfv", bytes=3000, digest_bytes=0, **SMALL)
+    other_identity(monkeypatch, arithmetic="cuda bfloat16")
+    with pytest.warns(ArithmeticWarning, match="cuda bfloat16.*frame 0 has no digest"):
+        frames_of(tmp_path / "a.rfv")
 
 
 def test_nothing_warns_in_everyday_use(clip, tmp_path):

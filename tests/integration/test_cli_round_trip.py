@@ -111,7 +111,7 @@ def test_info_accounts_for_every_byte(cli, coded):
         assert seen["header"]["num_frames"] == 13
         table = ok(cli("info", coded / f"{mode}.rfv")).out
         assert "whole file" in table
-        assert "numeric_profile" in table
+        assert "arithmetic" in table
 
 
 def test_three_words_for_one_budget(cli, clip_file, tmp_path):

@@ -17,13 +17,13 @@ from rfcodec.bitstream.headers import SequenceHeader
 from rfcodec.bitstream.records import UnitType, read_unit
 from rfcodec.cli import app as command_line
 from rfcodec.errors import (
+    ArithmeticWarning,
     BackboneError,
     BitstreamError,
     BudgetTooSmall,
     ConfigError,
     CorruptRecord,
     DamageWarning,
-    NumericProfileWarning,
     RfcodecError,
 )
 from rfcodec.metrics.quality import Lpips
@@ -379,7 +379,7 @@ def decode_with_care(path, **more):
     """Frames, or None on an error of ours, or where the header asks for more than anybody has the time for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DamageWarning)
-        warnings.simplefilter("ignore", NumericProfileWarning)
+        warnings.simplefilter("ignore", ArithmeticWarning)
         try:
             header = read_preamble(ByteReader(path.read_bytes()))
             if header.format.pixels > MOST_PIXELS or header.steps > 50:

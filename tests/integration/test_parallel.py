@@ -100,8 +100,8 @@ def test_a_worker_with_another_model_is_refused(clip, tmp_path, monkeypatch):
     def other(*settings):
         opened.append(parallel_engine(*settings))
         if len(opened) > 1:  # the worker's
-            identity = replace(opened[-1].backbone.identity, numeric_profile="another machine")
-            opened[-1].header = replace(opened[-1].header, numeric_profile=identity.numeric_profile)
+            identity = replace(opened[-1].backbone.identity, arithmetic="another machine")
+            opened[-1].header = replace(opened[-1].header, arithmetic=identity.arithmetic)
         return opened[-1]
 
     monkeypatch.setattr(parallel, "open_encoder", other)

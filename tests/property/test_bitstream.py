@@ -72,7 +72,7 @@ def sequence_headers(draw):
         seed=draw(st.integers(0, 2**62 - 1)),
         backbone=draw(st.text(max_size=60)),
         weights=draw(st.binary(max_size=8)),
-        numeric_profile=draw(st.text(max_size=60)),
+        arithmetic=draw(st.text(max_size=60)),
         backbone_options=draw(st.text(max_size=200)),
         prompt=draw(st.text(max_size=200)),
     )

@@ -183,7 +183,7 @@ def test_wrong_options_are_named(options):
         DiffusersOptions.read(options)
 
 
-def test_what_touches_arithmetic_stands_in_the_numeric_profile():
+def test_what_touches_arithmetic_stands_in_the_arithmetic():
     plain = DiffusersOptions().profile_words()
     assert plain == "float32"
     for name, value in {"attention": "flash", "cache": "taylorseer", "driver": "pipeline", "compile": "1"}.items():

@@ -254,5 +254,5 @@ def test_less_precision_is_near_and_says_so(tiny, frames):
     _, x = noisy(frames, 0.4)
     difference = rough.condition(a_condition(frames)).clean(x, 0.4) - tiny.condition(a_condition(frames)).clean(x, 0.4)
     assert 0 < difference.square().mean().sqrt() < 0.02
-    assert rough.identity.numeric_profile != tiny.identity.numeric_profile
+    assert rough.identity.arithmetic != tiny.identity.arithmetic
     assert rough.identity.weights == tiny.identity.weights

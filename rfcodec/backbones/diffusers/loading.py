@@ -72,7 +72,7 @@ def _open_live(pipe: Any, options: DiffusersOptions) -> DiffusersBackbone:
     actual = options.model_copy(update={name: str(dtype).removeprefix("torch.") for name, dtype in precisions.items()})
     weights = weights_digest(chain(module_tensors(pipe.components), settings_of(pipe)))
     profiles = family_of(pipe, all_profiles())
-    identity = Identity(f"{LIVE}{type(pipe).__name__}", weights, numeric_profile(pipe, actual, profiles))
+    identity = Identity(f"{LIVE}{type(pipe).__name__}", weights, arithmetic(pipe, actual, profiles))
     return DiffusersBackbone(profiles, pipe, identity, options, PromptMemo(_live_encoder(pipe), "", "", None))
 
 
@@ -90,11 +90,11 @@ def _open_folder(
     weights = weights_digest(chain(tensors, settings_of(opened.pipe)))
     text = weights_digest(folder_tensors(folder, [name for name in parts if name.startswith("text_encoder")], empty=True))
     prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text.hex(), cache_folder() / "embeddings")
-    identity = Identity(source.name, weights, numeric_profile(opened.pipe, options, profiles))
+    identity = Identity(source.name, weights, arithmetic(opened.pipe, options, profiles))
     return DiffusersBackbone(profiles, opened.pipe, identity, options, prompts)
 
 
-def numeric_profile(pipe: Any, options: DiffusersOptions, profiles: tuple[PipelineProfile, ...]) -> str:
+def arithmetic(pipe: Any, options: DiffusersOptions, profiles: tuple[PipelineProfile, ...]) -> str:
     """What of device, options, profiles and libraries decides the last digits, in words."""
     device = pipe._execution_device
     words = [device.type, options.profile_words()]

@@ -52,7 +52,7 @@ class DiffusersOptions(BackboneOptions):
         return self
 
     def profile_words(self) -> str:
-        """What of the arithmetic is not at its default, for the numeric profile."""
+        """What of the computing is not at its default, for the arithmetic."""
         words = [self.dtype]
         quiet = {"guidance", "guidance_2", "negative", "frame_rate", "pipeline", "dtype", "gguf", "mag_ratios", "reuse"}
         for name, field in type(self).model_fields.items():
