@@ -9,6 +9,7 @@ from torch import Tensor
 
 from codebooks.atoms import LARGEST, at_block, plain_noise
 from codebooks.chunks import Chunks
+from codebooks.mixing import Mixing
 from codebooks.zipf import decode_indices, encode_indices, lengths
 from rfcodec.bitstream.fields import uint
 from rfcodec.noise import Domain, words
@@ -53,25 +54,33 @@ class ChannelCodebook:
         """One chunk."""
         return self.chunk_bits(1)
 
-    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+    def prepare(
+        self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: Mixing | None = None
+    ) -> Mixing | None:
+        """The mixing of the stream; candidates are generated one by one, and kept nowhere."""
+        if bits == 0:
+            return before
+        dims = int(np.prod(shape))
+        return before.or_made(address.seed, dims) if before else Mixing.make(address.seed, dims)
+
+    def choose(
+        self, address: NoiseAddress, direction: Tensor, bits: int, prepared: Mixing | None = None
+    ) -> tuple[int, Tensor]:
         """Samples every chunk; where the indices do not fit, the dearest are sampled from fewer candidates."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
-        chunks = self._chunks(address, shape, bits)
+        chunks = self._chunks(address, shape, bits, prepared)
         symbols = self.fit(self.sample(chunks, self.delta(chunks, direction)), bits)
-        return symbols, self.noise(address, shape, bits, symbols)
+        return symbols, self.noise(address, shape, bits, symbols, chunks.mixing)
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: Mixing | None = None) -> Tensor:
         """Draws the named piece of each chunk."""
         if bits == 0:
             return plain_noise(address, shape)
-        chunks = self._chunks(address, shape, bits)
+        chunks = self._chunks(address, shape, bits, prepared)
         indices = decode_indices(symbols, chunks.count, self.b, self.information, bits)
         return chunks.noise(indices, [False] * chunks.count).reshape(shape)
-
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
-        """Nothing: candidates are generated one by one, and kept nowhere."""
 
     def delta(self, chunks: Chunks, direction: Tensor) -> np.ndarray:
         """The mean of the sample, chunk by chunk."""
@@ -109,8 +118,10 @@ class ChannelCodebook:
             total += cost[chosen[dearest]]
         return symbols
 
-    def _chunks(self, address: NoiseAddress, shape: Shape, bits: int) -> Chunks:
-        return Chunks(address, int(np.prod(shape)), self.chunks_for(shape, bits))
+    def _chunks(self, address: NoiseAddress, shape: Shape, bits: int, prepared: Mixing | None) -> Chunks:
+        mixing = self.prepare(address, shape, bits, False, prepared)
+        assert mixing is not None
+        return Chunks(address, int(np.prod(shape)), self.chunks_for(shape, bits), mixing)
 
 
 def _waits(chunks: Chunks, index: int) -> Float64[np.ndarray, "p"]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from codebooks.atoms import LARGEST, plain_noise, to_integer, to_labels
 from codebooks.chunks import Chunks
+from codebooks.mixing import Mixing
 from rfcodec.bitstream.fields import uint
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
@@ -35,12 +36,23 @@ class ChunkedCodebook:
         """One chunk."""
         return self.b
 
-    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+    def prepare(
+        self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: Mixing | None = None
+    ) -> Mixing | None:
+        """The mixing of the stream; candidates are generated one by one, and kept nowhere."""
+        if bits == 0:
+            return before
+        dims = int(np.prod(shape))
+        return before.or_made(address.seed, dims) if before else Mixing.make(address.seed, dims)
+
+    def choose(
+        self, address: NoiseAddress, direction: Tensor, bits: int, prepared: Mixing | None = None
+    ) -> tuple[int, Tensor]:
         """Keeps a running best of each chunk over all candidates."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
-        chunks = self._chunks(address, shape, bits)
+        chunks = self._chunks(address, shape, bits, prepared)
         rows = chunks.split(direction)
         best = np.full(chunks.count, -1, np.float32)
         labels = np.zeros(chunks.count, np.int64)
@@ -50,18 +62,17 @@ class ChunkedCodebook:
             best[better] = np.abs(products[better])
             labels[better] = 2 * index + (products[better] < 0)
         symbols = to_integer(labels, self.b)
-        return symbols, self.noise(address, shape, bits, symbols)
+        return symbols, self.noise(address, shape, bits, symbols, chunks.mixing)
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: Mixing | None = None) -> Tensor:
         """Draws the chosen piece of each chunk."""
         if bits == 0:
             return plain_noise(address, shape)
-        chunks = self._chunks(address, shape, bits)
+        chunks = self._chunks(address, shape, bits, prepared)
         labels = to_labels(symbols, chunks.count, self.b).tolist()
         return chunks.noise([label >> 1 for label in labels], [bool(label & 1) for label in labels]).reshape(shape)
 
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
-        """Nothing: candidates are generated one by one, and kept nowhere."""
-
-    def _chunks(self, address: NoiseAddress, shape: Shape, bits: int) -> Chunks:
-        return Chunks(address, int(np.prod(shape)), bits // self.b)
+    def _chunks(self, address: NoiseAddress, shape: Shape, bits: int, prepared: Mixing | None) -> Chunks:
+        mixing = self.prepare(address, shape, bits, False, prepared)
+        assert mixing is not None
+        return Chunks(address, int(np.prod(shape)), bits // self.b, mixing)

@@ -1,4 +1,4 @@
-"""What codebooks of disjoint chunks share: a seeded permutation, P chunks, and for each a piece of a common atom."""
+"""What codebooks of disjoint chunks share: a seeded order, P chunks, and for each a piece of a common atom."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from codebooks.atoms import at_block, in_units, with_unit_rms
-from rfcodec.noise import inverse_permutation, normals, permutation
+from codebooks.mixing import Mixing
+from rfcodec.noise import normals
 from rfcodec.types import NoiseAddress
 
 
@@ -19,6 +20,7 @@ class Chunks:
     address: NoiseAddress
     dims: int
     count: int
+    mixing: Mixing
 
     @property
     def length(self) -> int:
@@ -29,7 +31,7 @@ class Chunks:
         """The permuted direction chunk by chunk, over its largest magnitude."""
         values = direction.cpu().numpy().ravel()
         peak = np.abs(values).max()
-        order = permutation(self.address.seed, self.dims)[: self.count * self.length]
+        order = self.mixing.order[: self.count * self.length]
         rows = values.take(order).reshape(self.count, self.length)
         return rows / peak if peak > 0 else rows
 
@@ -50,4 +52,4 @@ class Chunks:
         for p, (index, minus) in enumerate(zip(indices, negative, strict=True)):
             piece = normals(at_block(self.address, index + 1), self.length, p * self.length)
             rows[p] = -piece if minus else piece
-        return torch.from_numpy(with_unit_rms(in_units(mixed)).take(inverse_permutation(self.address.seed, self.dims)))
+        return torch.from_numpy(with_unit_rms(in_units(mixed)).take(self.mixing.inverse))

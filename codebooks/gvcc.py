@@ -45,7 +45,7 @@ class GvccCodebook:
         """One atom a frame, or the fixed M."""
         return shape[1] * self.atom_bits(min(max(self.m, 1), self.k // 2))
 
-    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+    def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
         """Keeps the M largest absolute inner products of each frame."""
         shape = tuple(direction.shape)
         if bits == 0:
@@ -58,7 +58,7 @@ class GvccCodebook:
         symbols = sum(name << share * i for i, name in enumerate(reversed(names)))
         return symbols, self.noise(address, shape, bits, symbols)
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
         """Draws the named atoms alone."""
         if bits == 0:
             return plain_noise(address, shape)
@@ -72,7 +72,7 @@ class GvccCodebook:
         ]
         return torch.from_numpy(np.stack([piece.reshape(channels, height, width) for piece in pieces], axis=1))
 
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
         """Nothing: atoms are generated in blocks, and kept nowhere."""
 
     @property

@@ -51,7 +51,7 @@ class HadamardCodebook:
         """16 atoms, or the fixed M; N / 2 where there are no more."""
         return self.atom_bits(shape, min(self.m or FEWEST, _most(shape)))
 
-    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+    def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
         """Keeps the M largest coefficients of the transformed direction."""
         shape = tuple(direction.shape)
         if bits == 0:
@@ -60,14 +60,14 @@ class HadamardCodebook:
         kept, negative = largest(_coefficients(address, direction), m)
         return rank_subset(kept) << m | to_mask(negative), _sum(address, shape, kept, negative)
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
         """Transforms the named places."""
         if bits == 0:
             return plain_noise(address, shape)
         m = self.atoms_for(shape, bits)
         return _sum(address, shape, unrank_subset(symbols >> m, _padded(shape), m), from_mask(symbols, m))
 
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
         """Nothing: a transform is quick."""
 
 

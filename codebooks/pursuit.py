@@ -58,7 +58,7 @@ class PursuitCodebook:
         """One atom, or the fixed M."""
         return self.atom_bits(self.m or 1)
 
-    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+    def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
         """Adds the atom and weight that increase the cosine most, until none does."""
         shape = tuple(direction.shape)
         if bits == 0:
@@ -68,7 +68,7 @@ class PursuitCodebook:
         labels = [code << self._index_bits | atom for atom, code in choices]
         return to_integer(np.array(labels, np.int64), self._index_bits + self.c), torch.from_numpy(noise).reshape(shape)
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
         """Adds the named atoms in their order."""
         if bits == 0:
             return plain_noise(address, shape)
@@ -79,7 +79,7 @@ class PursuitCodebook:
             noise = blend(noise, atoms, choice, weights(self.c))
         return torch.from_numpy(noise).reshape(shape)
 
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
         """Nothing: atoms are generated in blocks, and kept nowhere."""
 
     @property

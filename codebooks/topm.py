@@ -48,7 +48,7 @@ class TopMCodebook:
         """One atom, or the fixed M."""
         return self.atom_bits(min(max(self.m, 1), self.k // 2))
 
-    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+    def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
         """Keeps the M largest absolute inner products."""
         shape = tuple(direction.shape)
         if bits == 0:
@@ -58,7 +58,7 @@ class TopMCodebook:
         symbols = rank_subset(kept) << m | to_mask(negative)
         return symbols, self.noise(address, shape, bits, symbols)
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
         """Draws the named atoms alone."""
         if bits == 0:
             return plain_noise(address, shape)
@@ -66,7 +66,7 @@ class TopMCodebook:
         kept = unrank_subset(symbols >> m, self.k, m)
         return torch.from_numpy(self._atoms(address, shape).signed_sum(kept, from_mask(symbols, m))).reshape(shape)
 
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
         """Nothing: atoms are generated in blocks, and kept nowhere."""
 
     def _atoms(self, address: NoiseAddress, shape: Shape) -> Atoms:

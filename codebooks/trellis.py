@@ -14,9 +14,10 @@ from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from codebooks.atoms import plain_noise, to_integer, to_labels
+from codebooks.mixing import Mixing
 from codebooks.viterbi import Register, best_path, best_path_in_windows
 from rfcodec.bitstream.fields import uint
-from rfcodec.noise import inverse_permutation, normals, permutation, signs
+from rfcodec.noise import normals
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 
@@ -44,6 +45,16 @@ def fast_length(limit: int) -> int:
         powers = (factor**k for k in range(limit.bit_length()))
         products = {one * power for power in powers for one in products if one * power <= limit}
     return max(products)
+
+
+@final
+@dataclass(frozen=True)
+class PreparedTrellis:
+    """What a coded step needs beside its direction or symbols; the spectrum for a search alone. Arrays are read-only."""
+
+    mixing: Mixing
+    carrier: Float32[np.ndarray, "count"]
+    spectrum: Complex64[np.ndarray, "l k"] | None
 
 
 @final
@@ -77,94 +88,82 @@ class TrellisCodebook:
         """One stage."""
         return self.branch_bits
 
-    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+    def prepare(
+        self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: PreparedTrellis | None = None
+    ) -> PreparedTrellis | None:
+        """Noise and, for a search, the base spectra of its stages; the mixing is that of the step before."""
+        if bits == 0:
+            return before
+        dims = int(np.prod(shape))
+        mixing = before.mixing.or_made(address.seed, dims) if before else Mixing.make(address.seed, dims)
+        carrier = normals(address, dims)
+        carrier.flags.writeable = False
+        return PreparedTrellis(mixing, carrier, base_spectrum(carrier, self.layout(dims, bits)) if search else None)
+
+    def choose(
+        self, address: NoiseAddress, direction: Tensor, bits: int, prepared: PreparedTrellis | None = None
+    ) -> tuple[int, Tensor]:
         """Viterbi search for the path with the largest inner product with `direction`, on the device it lies on."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
-        layout, carrier = self.layout(direction.numel(), bits), _carrier(address, direction.numel())
+        ready = prepared or self.prepare(address, shape, bits, search=True)
+        assert ready is not None
+        layout = self.layout(direction.numel(), bits)
         register = Register(layout.states, self.branch_bits, layout.length)
-        spectrum = _base_spectrum(address, carrier.size, layout)
+        spectrum = base_spectrum(ready.carrier, layout) if ready.spectrum is None else ready.spectrum
         if direction.device.type == "cpu":
-            rows = _rows(_interleave(direction.numpy().ravel(), address.seed), layout)
+            rows = _rows(ready.mixing.mix(direction.numpy().ravel()), layout)
             labels = best_path(correlate(rows, spectrum), register)
         else:
-            labels = best_path_in_windows(_correlate_on_device(direction, address.seed, spectrum, layout), register)
-        return to_integer(labels.astype(np.int64), self.branch_bits), self._shape_noise(
-            address.seed, carrier, register, labels
-        ).reshape(shape)
+            labels = best_path_in_windows(_correlate_on_device(direction, ready.mixing, spectrum, layout), register)
+        z = self._shape_noise(ready, register, labels)
+        return to_integer(labels.astype(np.int64), self.branch_bits), z.reshape(shape)
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+    def noise(
+        self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: PreparedTrellis | None = None
+    ) -> Tensor:
         """Walks the register through the symbols."""
         if bits == 0:
             return plain_noise(address, shape)
-        carrier = _carrier(address, int(np.prod(shape)))
-        layout = self.layout(carrier.size, bits)
+        ready = prepared or self.prepare(address, shape, bits, search=False)
+        assert ready is not None
+        layout = self.layout(ready.carrier.size, bits)
         register = Register(layout.states, self.branch_bits, layout.length)
         labels = to_labels(symbols, layout.stages, self.branch_bits).astype(np.uint8)
-        return self._shape_noise(address.seed, carrier, register, labels).reshape(shape)
+        return self._shape_noise(ready, register, labels).reshape(shape)
 
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
-        """Computes noise, and base spectra for a search, ahead; the next `choose` or `noise` finds them."""
-        dims = int(np.prod(shape))
-        if bits and search:
-            _base_spectrum(address, dims, self.layout(dims, bits))
-        elif bits:
-            _carrier(address, dims)
-
-    def _shape_noise(self, seed: int, carrier: np.ndarray, register: Register, labels: np.ndarray) -> Tensor:
-        shaped, n = carrier.copy(), register.length
+    def _shape_noise(self, ready: PreparedTrellis, register: Register, labels: np.ndarray) -> Tensor:
+        carrier, n = ready.carrier, register.length
+        shaped = carrier.copy()
         for stage, k in enumerate(register.walk(labels)):
             source, row, shift = carrier[stage * n : stage * n + n], shaped[stage * n : stage * n + n], k % n
             row[shift:], row[:shift] = source[: n - shift], source[n - shift :]
             if k >= n:
                 np.negative(row, out=row)
-        return torch.from_numpy(_scatter(shaped, seed))
+        return torch.from_numpy(ready.mixing.unmix(shaped))
 
 
-@lru_cache(maxsize=2)
-def _carrier(address: NoiseAddress, count: int) -> Float32[np.ndarray, "count"]:
-    return normals(address, count)
-
-
-@lru_cache(maxsize=2)
-def _base_spectrum(address: NoiseAddress, count: int, layout: TrellisLayout) -> Complex64[np.ndarray, "l k"]:
-    return np.conj(scipy.fft.rfft(_rows(_carrier(address, count), layout), axis=1))
+def base_spectrum(carrier: Float32[np.ndarray, "count"], layout: TrellisLayout) -> Complex64[np.ndarray, "l k"]:
+    """The conjugate of the transform of the base sequences along their rows; read-only."""
+    spectrum = np.conj(scipy.fft.rfft(_rows(carrier, layout), axis=1))
+    spectrum.flags.writeable = False
+    return spectrum
 
 
 def _rows(values: np.ndarray, layout: TrellisLayout) -> Float32[np.ndarray, "l n"]:
     return values[: layout.stages * layout.length].reshape(layout.stages, layout.length)
 
 
-def correlate(rows: Float32[np.ndarray, "l n"], base_spectrum: Complex64[np.ndarray, "l k"]) -> Float32[np.ndarray, "l n"]:
-    """Inner products of each row with all circular shifts of its base sequence.
-
-    `base_spectrum` is the conjugate of the transform of the base sequences along their rows.
-    """
-    spectrum = scipy.fft.rfft(rows, axis=1)
-    spectrum *= base_spectrum
-    return scipy.fft.irfft(spectrum, n=rows.shape[1], axis=1)
+def correlate(rows: Float32[np.ndarray, "l n"], spectrum: Complex64[np.ndarray, "l k"]) -> Float32[np.ndarray, "l n"]:
+    """Inner products of each row with all circular shifts of its base sequence, from its `base_spectrum`."""
+    product = scipy.fft.rfft(rows, axis=1)
+    product *= spectrum
+    return scipy.fft.irfft(product, n=rows.shape[1], axis=1)
 
 
-def _correlate_on_device(direction: Tensor, seed: int, base_spectrum: np.ndarray, layout: TrellisLayout) -> Tensor:
-    order, sign = _mixing_on(direction.device, seed, direction.numel())
+def _correlate_on_device(direction: Tensor, mixing: Mixing, spectrum: np.ndarray, layout: TrellisLayout) -> Tensor:
+    order, sign = (torch.tensor(array, device=direction.device) for array in (mixing.order, mixing.signs))
     mixed = direction.float().ravel()[order] * sign
     rows = mixed[: layout.stages * layout.length].view(layout.stages, layout.length)
-    spectrum = torch.fft.rfft(rows) * torch.from_numpy(base_spectrum).to(direction.device)
-    return torch.fft.irfft(spectrum, n=layout.length)
-
-
-@lru_cache(maxsize=1)
-def _mixing_on(device: torch.device, seed: int, dims: int) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(permutation(seed, dims)).to(device), torch.from_numpy(signs(seed, dims)).to(device)
-
-
-def _interleave(values: np.ndarray, seed: int) -> np.ndarray:
-    mixed = values.take(permutation(seed, values.size))
-    mixed *= signs(seed, values.size)
-    return mixed
-
-
-def _scatter(mixed: np.ndarray, seed: int) -> np.ndarray:
-    mixed *= signs(seed, mixed.size)
-    return mixed.take(inverse_permutation(seed, mixed.size))
+    return torch.fft.irfft(torch.fft.rfft(rows) * torch.tensor(spectrum, device=direction.device), n=layout.length)

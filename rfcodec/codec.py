@@ -19,12 +19,13 @@ from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, check_identit
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.coding.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
 from rfcodec.coding.regions import open_mask
+from rfcodec.coding.run import run
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import InvalidField
 from rfcodec.protocols import Condition, Decoded
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
-from rfcodec.trajectory.step import GopPlan, HandOver, Noise, TrajectoryStep
+from rfcodec.trajectory.step import GopPlan, RunNoise
 from rfcodec.types import Frames, GopSpan, VideoFormat
 from rfcodec.video.reader import Video
 
@@ -114,12 +115,11 @@ def decode(engine: Engine, records: Iterable[GopRecord], before: Decoded | None 
 
 
 def reconstruct(
-    engine: Engine, span: GopSpan, condition: Condition, plan: GopPlan, noise: Noise, correction: Correction
+    engine: Engine, span: GopSpan, condition: Condition, plan: GopPlan, noise: RunNoise, correction: Correction
 ) -> DecodedGop:
     """Both sides, the only way from bytes to latents: the noise object picks atoms, chosen or replayed."""
-    step = HandOver(TrajectoryStep(engine.trajectory, plan, noise), len(plan.step_bits))
-    latents = engine.backbone.run(engine.prepare(condition), step)
-    return DecodedGop(engine, span, condition, correction(latents), step.handover)
+    latents, handover = run(engine, condition, plan, noise)
+    return DecodedGop(engine, span, condition, correction(latents), handover)
 
 
 def gop_units(header: GopHeader, side_info: bytes, packed: bytes, correction: bytes) -> Iterator[Unit]:

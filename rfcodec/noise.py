@@ -39,7 +39,7 @@ def normal_table() -> Float32[np.ndarray, "65536"]:
         raise RfcodecError(
             f"the table of normals has hash {found[:16]}, not {TABLE_SHA256[:16]}: install another SciPy version"
         )
-    return (table / np.float32(RESOLUTION)).astype(np.float32)
+    return _read_only((table / np.float32(RESOLUTION)).astype(np.float32))
 
 
 def words(address: NoiseAddress, count: int, domain: Domain = Domain.NOISE, start: int = 0) -> UInt64[np.ndarray, "count"]:
@@ -57,18 +57,9 @@ def normals(address: NoiseAddress, count: int, start: int = 0) -> Float32[np.nda
     return normal_table().take(drawn[skipped : skipped + count])
 
 
-@lru_cache(maxsize=4)
 def permutation(seed: int, count: int) -> Int64[np.ndarray, "count"]:
-    """A permutation of range(count): the stable argsort of `count` words."""
-    return np.argsort(words(NoiseAddress(seed, 0, 0), count, Domain.PERMUTATION), kind="stable")
-
-
-@lru_cache(maxsize=4)
-def inverse_permutation(seed: int, count: int) -> Int64[np.ndarray, "count"]:
-    """The inverse of `permutation`, kept because a gather is faster than a scatter."""
-    inverse = np.empty(count, np.int64)
-    inverse[permutation(seed, count)] = np.arange(count)
-    return inverse
+    """A permutation of range(count): the stable argsort of `count` words; read-only."""
+    return _read_only(np.argsort(words(NoiseAddress(seed, 0, 0), count, Domain.PERMUTATION), kind="stable"))
 
 
 def signs_at(address: NoiseAddress, count: int) -> Float32[np.ndarray, "count"]:
@@ -77,7 +68,11 @@ def signs_at(address: NoiseAddress, count: int) -> Float32[np.ndarray, "count"]:
     return 1 - 2 * np.unpackbits(octets, count=count, bitorder="little").astype(np.float32)
 
 
-@lru_cache(maxsize=4)
 def signs(seed: int, count: int) -> Float32[np.ndarray, "count"]:
-    """The signs of a stream, at (seed, 0, 0)."""
-    return signs_at(NoiseAddress(seed, 0, 0), count)
+    """The signs of a stream, at (seed, 0, 0); read-only."""
+    return _read_only(signs_at(NoiseAddress(seed, 0, 0), count))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +11,7 @@ from rfcodec.types import Frame, Frames, Geometry, GopSpan, Identity, Informatio
 
 Latents = Float[Tensor, "c f h w"]
 Shape = tuple[int, ...]  # c f h w
+Prepared = TypeVar("Prepared")  # what a codebook has computed ahead of a step, or a backbone of a condition
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,25 @@ class Condition:
     last: Reference | None = None
 
 
+class State(NamedTuple):
+    """Where a trajectory is: x c f h w, float32, and time and x0_hat of the closing step before, where there was one."""
+
+    x: Latents
+    earlier: tuple[float, Latents] | None = None
+
+
 @runtime_checkable
 class Step(Protocol):
-    """One step of the trajectory; whoever loops calls it once per model evaluation, in order."""
+    """One step of the trajectory; whoever loops calls it once per model evaluation, in order, and hands the state on."""
 
     time_grid: Sequence[float]
 
-    def start(self, shape: Shape) -> Latents:
+    def start(self, shape: Shape) -> State:
         """State at time_grid[0]."""
         ...
 
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
-        """State at time_grid[k + 1], from the state x and the velocity v at time_grid[k]."""
+    def __call__(self, k: int, state: State, v: Latents) -> State:
+        """State at time_grid[k + 1], from the state and the velocity v at time_grid[k]."""
         ...
 
 
@@ -79,7 +87,7 @@ class Backbone(Protocol):
 
 
 @runtime_checkable
-class Codebook(Protocol):
+class Codebook(Protocol[Prepared]):
     """White noise out of symbols, chosen to point in a direction. Subclasses are frozen dataclasses of stream fields."""
 
     ID: ClassVar[int]
@@ -93,16 +101,28 @@ class Codebook(Protocol):
         """The fewest bits that one step can spend."""
         ...
 
-    def choose(self, address: NoiseAddress, direction: Latents, bits: int) -> tuple[int, Latents]:
-        """Symbols (an integer below 2**bits) and the white noise they name, aligned with `direction`."""
+    def prepare(
+        self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: Prepared | None = None
+    ) -> Prepared | None:
+        """What `choose` (with `search`) or `noise` needs beside its direction or symbols, perhaps None; has no effect.
+
+        `before` is what was prepared for another step, whose parts may be shared. Called from another thread.
+        """
         ...
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Latents:
+    def choose(
+        self, address: NoiseAddress, direction: Latents, bits: int, prepared: Prepared | None = None
+    ) -> tuple[int, Latents]:
+        """Symbols (an integer below 2**bits) and the white noise they name, aligned with `direction`.
+
+        The same with and without what was prepared for this address.
+        """
+        ...
+
+    def noise(
+        self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: Prepared | None = None
+    ) -> Latents:
         """The noise that the symbols name, equal bit for bit to that of `choose`; with bits = 0 plain white noise."""
-        ...
-
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
-        """A hint, perhaps from another thread: `choose` (with `search`) or `noise` will soon be asked for this address."""
         ...
 
 

@@ -25,7 +25,7 @@ from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.scheduler import EulerOnGrid
 from rfcodec.coding.engine import open_backbone
 from rfcodec.config import RuntimeConfig
-from rfcodec.protocols import Condition, Reference
+from rfcodec.protocols import Condition, Reference, State
 from rfcodec.video.reader import ArrayVideo
 
 GRID = (1.0, 0.83, 0.55, 0.21, 0.0)
@@ -68,10 +68,10 @@ class EulerStep:
 
     def start(self, shape):
         assert tuple(self.noise.shape) == tuple(shape)
-        return self.noise
+        return State(self.noise)
 
-    def __call__(self, k, x, v):
-        return x + (self.time_grid[k + 1] - self.time_grid[k]) * v
+    def __call__(self, k, state, v):
+        return State(state.x + (self.time_grid[k + 1] - self.time_grid[k]) * v)
 
 
 def noise_for(shape):

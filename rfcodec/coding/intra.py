@@ -9,11 +9,12 @@ from rfcodec.bitstream import fields, symbols
 from rfcodec.bitstream.headers import GopHeader
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.planning import choose_levels, measure_profile
+from rfcodec.coding.run import run
 from rfcodec.config import EncoderConfig
 from rfcodec.protocols import Condition, Frame
 from rfcodec.trajectory.noise import ChooseNoise, Emphasis, ReplayNoise
 from rfcodec.trajectory.rate import announced_bits
-from rfcodec.trajectory.step import GopPlan, Noise, TrajectoryStep
+from rfcodec.trajectory.step import GopPlan, RunNoise
 from rfcodec.types import NoiseAddress
 
 STILL_GOP = 1 << 32  # noise of stills lives beyond that of every GOP
@@ -55,10 +56,9 @@ class TrajectoryFrames:
         values = symbols.unpack(reader.take(math.ceil(sum(plan.step_bits) / 8)), plan.step_bits)
         return self._run(plan, ReplayNoise(self._engine.codebook, self._address(), values, plan.step_bits))
 
-    def _run(self, plan: GopPlan, noise: Noise) -> Frame:
+    def _run(self, plan: GopPlan, noise: RunNoise) -> Frame:
         engine = self._engine
-        step = TrajectoryStep(engine.trajectory, plan, noise)
-        latents = engine.backbone.run(engine.backbone.condition(self._condition()), step)
+        latents = run(engine, self._condition(), plan, noise).latents
         return engine.backbone.decode(latents)[0, : engine.header.height, : engine.header.width]
 
     def _address(self) -> NoiseAddress:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import final
 
 from rfcodec.flow.path import clean_to_velocity, velocity_to_clean
-from rfcodec.protocols import Latents, Shape, Step
+from rfcodec.protocols import Latents, Shape, State, Step
 
 
 @final
@@ -19,17 +19,17 @@ class ReuseClean:
         self._step, self._every = step, every
         self.time_grid: Sequence[float] = (*inner[:-1:every], inner[-1])
 
-    def start(self, shape: Shape) -> Latents:
-        """That of the inner step."""
+    def start(self, shape: Shape) -> State:
+        """State of the inner step."""
         return self._step.start(shape)
 
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
-        """State c f h w at the next time of the coarse grid."""
+    def __call__(self, k: int, state: State, v: Latents) -> State:
+        """State at the next time of the coarse grid."""
         grid, first = self._step.time_grid, k * self._every
-        x0_hat = velocity_to_clean(v.float(), x.float(), grid[first])
+        x0_hat = velocity_to_clean(v.float(), state.x.float(), grid[first])
         for inner in range(first, min(first + self._every, len(grid) - 1)):
-            x = self._step(inner, x, v if inner == first else clean_to_velocity(x0_hat, x, grid[inner]))
-        return x
+            state = self._step(inner, state, v if inner == first else clean_to_velocity(x0_hat, state.x, grid[inner]))
+        return state
 
 
 def reuse_clean(step: Step, every: int) -> Step:

@@ -9,10 +9,11 @@ from typing import final
 from torch import Tensor
 
 from rfcodec.coding.engine import DecodedGop
+from rfcodec.coding.run import run
 from rfcodec.config import RuntimeConfig
 from rfcodec.flow.time_grid import level_to_time, tail_levels, time_to_level, within_range
 from rfcodec.protocols import Latents, Shape
-from rfcodec.trajectory.step import GopPlan, TrajectoryStep
+from rfcodec.trajectory.step import GopPlan
 from rfcodec.types import Frames
 
 
@@ -48,6 +49,9 @@ class _Resume:
         """Never asked for."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Nothing works ahead."""
+
 
 def close(gop: DecodedGop, handover: tuple[float, Latents], steps: int) -> Latents:
     """Final latents of another ODE tail of `steps` evaluations from where the coded steps ended; 1 is the jump to x0_hat."""
@@ -56,4 +60,4 @@ def close(gop: DecodedGop, handover: tuple[float, Latents], steps: int) -> Laten
     levels = within_range(tail_levels(first, engine.backbone.tail_end, steps))
     # near the last level there is no room for so many
     plan = GopPlan((t, *(level_to_time(level) for level in levels if level > first), 0.0), ())
-    return engine.backbone.run(engine.prepare(gop.condition), TrajectoryStep(engine.trajectory, plan, _Resume(state)))
+    return run(engine, gop.condition, plan, _Resume(state)).latents

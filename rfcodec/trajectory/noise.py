@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Thread
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from rfcodec.errors import BackboneError
 from rfcodec.flow.path import amplitude_snr, interpolate, velocity_to_clean
-from rfcodec.protocols import Codebook, Latents, Shape
+from rfcodec.protocols import Codebook, Latents, Shape, State
 from rfcodec.trajectory.direction import emphasise
 from rfcodec.types import InformationProfile, NoiseAddress
 
@@ -23,28 +22,27 @@ def _address(seed: int, gop: int, k: int) -> NoiseAddress:
 
 @final
 class _Ahead:
-    """Lets the codebook prepare the next step in a thread while the model computes its velocity."""
+    """One worker that prepares the noise of the next coded step while the model computes its velocity."""
 
-    def __init__(self, codebook: Codebook, start: NoiseAddress, step_bits: Sequence[int], search: bool) -> None:
+    def __init__(self, codebook: Codebook[Any], start: NoiseAddress, step_bits: Sequence[int], search: bool) -> None:
         self._codebook, self._start, self._step_bits, self._search = codebook, start, step_bits, search
-        self._thread: Thread | None = None
+        self._worker = ThreadPoolExecutor(1, "noise")
+        self._coming: Future[Any] | None = None
 
-    def prepare(self, k: int, shape: Shape) -> None:
-        """Begins with step k, if it is coded."""
+    def begin(self, k: int, shape: Shape, before: Any = None) -> None:
+        """Begins with step k, if it is coded; `before` is what the step before had."""
         if k < len(self._step_bits):
             address = _address(self._start.seed, self._start.gop, k)
-            self._thread = Thread(target=self._run, args=(address, shape, self._step_bits[k]), daemon=True)
-            self._thread.start()
+            prepare = self._codebook.prepare
+            self._coming = self._worker.submit(prepare, address, shape, self._step_bits[k], self._search, before)
 
-    def wait(self) -> None:
-        """Returns when the preparation is done."""
-        if self._thread:
-            self._thread.join()
+    def take(self) -> Any:
+        """What was prepared last, once it is; raises what its preparation raised."""
+        return self._coming and self._coming.result()
 
-    def _run(self, address: NoiseAddress, shape: Shape, bits: int) -> None:
-        # a failure shows where the noise is asked for
-        with suppress(Exception):
-            self._codebook.prepare(address, shape, bits, self._search)
+    def close(self) -> None:
+        """Joins the worker."""
+        self._worker.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class ChooseNoise:
 
     def __init__(
         self,
-        codebook: Codebook,
+        codebook: Codebook[Any],
         start: NoiseAddress,
         target: Latents,
         step_bits: Sequence[int],
@@ -83,45 +81,54 @@ class ChooseNoise:
 
     def start(self, shape: Shape) -> Latents:
         """Plain addressed noise."""
-        self._ahead.prepare(0, shape)
+        self._ahead.begin(0, shape)
         return self._codebook.noise(self._start, shape, 0, 0)
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
         """Chosen noise, c f h w."""
-        self._ahead.wait()
         residual = self._target - x0_hat.to(self._target.device)
         mse = float(residual.square().mean())
         if not math.isfinite(mse):
             raise BackboneError(f"the model's estimate is not finite at step {k}: compute in float32 or bfloat16")
         self._watch(k, mse)
         address = _address(self._start.seed, self._start.gop, k)
-        symbols, z = self._codebook.choose(address, self._emphasis(residual), self._step_bits[k])
+        ready = self._ahead.take()
+        symbols, z = self._codebook.choose(address, self._emphasis(residual), self._step_bits[k], ready)
         self.symbols.append(symbols)
-        self._ahead.prepare(k + 1, tuple(x0_hat.shape))
+        self._ahead.begin(k + 1, tuple(x0_hat.shape), ready)
         return z
+
+    def close(self) -> None:
+        """Joins the worker."""
+        self._ahead.close()
 
 
 @final
 class ReplayNoise:
     """Decoder: the noise that the symbols name."""
 
-    def __init__(self, codebook: Codebook, start: NoiseAddress, symbols: Sequence[int], step_bits: Sequence[int]) -> None:
+    def __init__(
+        self, codebook: Codebook[Any], start: NoiseAddress, symbols: Sequence[int], step_bits: Sequence[int]
+    ) -> None:
         self._codebook, self._start, self._symbols, self._step_bits = codebook, start, symbols, step_bits
         self._ahead = _Ahead(codebook, start, step_bits, search=False)
 
     def start(self, shape: Shape) -> Latents:
         """Plain addressed noise."""
-        self._ahead.prepare(0, shape)
+        self._ahead.begin(0, shape)
         return self._codebook.noise(self._start, shape, 0, 0)
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
         """Replayed noise, c f h w."""
-        self._ahead.wait()
-        shape = tuple(x0_hat.shape)
+        shape, ready = tuple(x0_hat.shape), self._ahead.take()
         address = _address(self._start.seed, self._start.gop, k)
-        z = self._codebook.noise(address, shape, self._step_bits[k], self._symbols[k])
-        self._ahead.prepare(k + 1, shape)
+        z = self._codebook.noise(address, shape, self._step_bits[k], self._symbols[k], ready)
+        self._ahead.begin(k + 1, shape, ready)
         return z
+
+    def close(self) -> None:
+        """Joins the worker."""
+        self._ahead.close()
 
 
 @final
@@ -133,16 +140,16 @@ class ProbeStep:
         self._target, self._noise = target, noise
         self._mmse: list[float] = []
 
-    def start(self, shape: Shape) -> Latents:
+    def start(self, shape: Shape) -> State:
         """The noise itself."""
-        return self._noise
+        return State(self._noise)
 
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
+    def __call__(self, k: int, state: State, v: Latents) -> State:
         """x_s on the true path, whatever v is."""
         t, s = self.time_grid[k], self.time_grid[k + 1]
-        x0_hat = velocity_to_clean(v.float(), x.float(), t)
+        x0_hat = velocity_to_clean(v.float(), state.x.float(), t)
         self._mmse.append(float((self._target - x0_hat.to(self._target.device)).square().mean()))
-        return interpolate(self._target, self._noise, s)
+        return State(interpolate(self._target, self._noise, s))
 
     def profile(self) -> InformationProfile:
         """What was measured, made non-increasing; the value at t = 1 stands a little before the first interior time."""

@@ -17,7 +17,7 @@ from rfcodec.flow.sde import (
     posterior,
     posterior_noise_std,
 )
-from rfcodec.protocols import Latents, Shape
+from rfcodec.protocols import Latents, Shape, State
 
 
 @runtime_checkable
@@ -30,6 +30,15 @@ class Noise(Protocol):
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
         """White noise of unit variance for coded step k."""
+        ...
+
+
+@runtime_checkable
+class RunNoise(Noise, Protocol):
+    """Noise of one run, closed by whoever runs it, when the trajectory ends or fails."""
+
+    def close(self) -> None:
+        """Ends what works ahead of the steps."""
         ...
 
 
@@ -46,10 +55,10 @@ Solver = Callable[[Tensor, Tensor, tuple[float, float], Tensor | None], Tensor]
 
 @final
 class TrajectoryStep:
-    """step(k, x, v) -> x': estimate x0_hat, ask the noise object for z, apply the solver.
+    """step(k, state, v) -> state: estimate x0_hat, ask the noise object for z, apply the solver.
 
-    In the ODE tail it asks for nothing. A second-order tail remembers one earlier x0_hat of the tail, the only state there
-    is; those of coded steps would carry the trend of arriving information into steps where none arrives.
+    In the ODE tail it asks for nothing. A second-order tail uses one earlier x0_hat of the tail, which the state carries;
+    those of coded steps would carry the trend of arriving information into steps where none arrives.
     """
 
     def __init__(self, config: TrajectoryConfig, plan: GopPlan, noise: Noise) -> None:
@@ -58,23 +67,23 @@ class TrajectoryStep:
         self._noise = noise
         self._order = config.tail_order
         self._solve = SOLVERS[config.solver](_diffusion(config))
-        self._before: tuple[float, Tensor] | None = None
 
-    def start(self, shape: Shape) -> Latents:
+    def start(self, shape: Shape) -> State:
         """Addressed noise: the state at t = 1."""
-        return self._noise.start(shape)
+        return State(self._noise.start(shape))
 
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
-        """State c f h w at time_grid[k + 1], float32, from the state and the velocity at time_grid[k]."""
+    def __call__(self, k: int, state: State, v: Latents) -> State:
+        """State at time_grid[k + 1], float32, from the state and the velocity at time_grid[k]."""
         t, s = self.time_grid[k], self.time_grid[k + 1]
-        x, v = x.float(), v.float()
+        x, v = state.x.float(), v.float()
         x0_hat = velocity_to_clean(v, x, t)
         if k < self._coded_steps:
-            return self._solve(x, x0_hat, (t, s), self._noise(k, x0_hat).to(x.device))
-        before, self._before = self._before, (t, x0_hat)
-        if self._order == 2 and before is not None:
-            x0_hat = extrapolate_clean(x0_hat, before[1], (before[0], t, s))
-        return self._solve(x, x0_hat, (t, s), None)
+            return State(self._solve(x, x0_hat, (t, s), self._noise(k, x0_hat).to(x.device)))
+        ahead = x0_hat
+        if self._order == 2 and state.earlier is not None:
+            before, earlier = state.earlier
+            ahead = extrapolate_clean(x0_hat, earlier, (before, t, s))
+        return State(self._solve(x, ahead, (t, s), None), (t, x0_hat))
 
 
 def _diffusion(config: TrajectoryConfig) -> Diffusion:
@@ -101,23 +110,3 @@ def _euler_maruyama(diffusion: Diffusion) -> Solver:
 
 
 SOLVERS: dict[str, Any] = {"posterior": _posterior, "euler_maruyama": _euler_maruyama}
-
-
-@final
-class HandOver:
-    """A step that remembers the state in which its coded steps leave the trajectory to the ODE tail."""
-
-    def __init__(self, step: TrajectoryStep, coded: int) -> None:
-        self.time_grid: Sequence[float] = step.time_grid
-        self.handover: tuple[float, Latents] | None = None
-        self._step, self._coded = step, coded
-
-    def start(self, shape: Shape) -> Latents:
-        """That of the step."""
-        return self._step.start(shape)
-
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
-        """That of the step."""
-        if k == self._coded:
-            self.handover = self.time_grid[k], x.float().clone()  # drivers may write into their state
-        return self._step(k, x, v)

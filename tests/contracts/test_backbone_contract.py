@@ -14,7 +14,7 @@ from rfcodec import registry
 from rfcodec.backbones.gaussian.transforms import BlockTransform
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import ConfigError, UnknownPlugin, UnsupportedCondition
-from rfcodec.protocols import Condition, Reference
+from rfcodec.protocols import Condition, Reference, State
 from rfcodec.types import InformationProfile
 
 NAMES = ["gaussian", "gaussian-latent", "tiny"]
@@ -47,11 +47,11 @@ class Recorder:
 
     def start(self, shape):
         self.calls.append(("start", shape))
-        return torch.randn(shape, generator=torch.Generator().manual_seed(self.seed))
+        return State(torch.randn(shape, generator=torch.Generator().manual_seed(self.seed)))
 
-    def __call__(self, k, x, v):
-        self.calls.append((k, x, v))
-        return x + (self.time_grid[k + 1] - self.time_grid[k]) * v
+    def __call__(self, k, state, v):
+        self.calls.append((k, state.x, v))
+        return State(state.x + (self.time_grid[k + 1] - self.time_grid[k]) * v)
 
 
 # Geometry
@@ -240,9 +240,9 @@ def test_run_calls_the_step_once_for_each_evaluation_and_in_order(backbone, grid
 
 def test_run_hands_each_state_back_and_returns_the_last(backbone):
     class Counter(Recorder):
-        def __call__(self, k, x, v):
-            super().__call__(k, x, v)
-            return torch.full_like(x, float(k + 1))
+        def __call__(self, k, state, v):
+            super().__call__(k, state, v)
+            return State(torch.full_like(state.x, float(k + 1)))
 
     counter = Counter((1.0, 0.7, 0.3, 0.0))
     final = backbone.run(backbone.condition(Condition(*legal(backbone))), counter)

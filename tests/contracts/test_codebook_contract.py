@@ -4,7 +4,9 @@ import hashlib
 import math
 import subprocess
 import sys
-from itertools import pairwise
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -34,6 +36,14 @@ IDS = [name + "".join(f" {field}={value}" for field, value in settings.items()) 
 def codebook(request):
     name, settings = request.param
     return registry.load("codebooks", name)(**settings)
+
+
+def arrays_in(prepared):
+    """The arrays of a prepared value, and of what it holds."""
+    if isinstance(prepared, np.ndarray):
+        return [prepared]
+    held = [getattr(prepared, item.name) for item in dataclass_fields(prepared)] if is_dataclass(prepared) else []
+    return [array for value in held for array in arrays_in(value)]
 
 
 def direction(shape, seed=0):
@@ -193,13 +203,32 @@ def test_preparing_changes_nothing(codebook):
     bits = codebook.usable_bits(shape, max(40, codebook.least_bits(shape)))
     direction = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     plain = codebook.choose(address, direction, bits)
-    for other in (address, NoiseAddress(5, 1, 3)):
-        for search in (True, False):
-            codebook.prepare(other, shape, bits, search)
-    symbols, z = codebook.choose(address, direction, bits)
-    assert symbols == plain[0]
-    assert torch.equal(z, plain[1])
-    assert torch.equal(codebook.noise(address, shape, bits, symbols), z)
+    before = codebook.prepare(NoiseAddress(5, 1, 3), shape, bits, search=True)
+    for search, earlier in product((True, False), (None, before)):
+        prepared = codebook.prepare(address, shape, bits, search, earlier)
+        symbols, z = codebook.choose(address, direction, bits, prepared)
+        assert symbols == plain[0]
+        assert torch.equal(z, plain[1])
+        assert torch.equal(codebook.noise(address, shape, bits, symbols, prepared), z)
+
+
+def test_what_is_prepared_for_other_sizes_or_seeds_is_not_taken(codebook):
+    shape, other = (2, 3, 8, 10), (2, 3, 8, 12)
+    bits = codebook.usable_bits(shape, max(40, codebook.least_bits(shape)))
+    direction = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    for seed, size in ((5, other), (6, shape)):
+        before = codebook.prepare(NoiseAddress(seed, 1, 2), size, bits, search=True)
+        prepared = codebook.prepare(NoiseAddress(5, 1, 3), shape, bits, True, before)
+        found, expected = (codebook.choose(NoiseAddress(5, 1, 3), direction, bits, ready) for ready in (prepared, None))
+        assert found[0] == expected[0]
+        assert torch.equal(found[1], expected[1])
+
+
+def test_what_is_prepared_cannot_be_written_into(codebook):
+    prepared = codebook.prepare(ADDRESS, SMALL, some_bits(codebook, SMALL), search=True)
+    for array in arrays_in(prepared):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
 
 
 def test_other_addresses_are_uncorrelated(codebook):

@@ -334,11 +334,11 @@ def test_a_probe_stays_on_the_true_path():
     x0, eps = torch.randn(2, 1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
     probe = ProbeStep(x0, eps, [0.7, 0.2])
     assert probe.time_grid == (1.0, 0.7, 0.2, 0.0)
-    x = probe.start(tuple(x0.shape))
+    state = probe.start(tuple(x0.shape))
     for k, s in enumerate((0.7, 0.2, 0.0)):
-        torch.testing.assert_close(x, (1 - probe.time_grid[k]) * x0 + probe.time_grid[k] * eps)
-        x = probe(k, x, torch.full_like(x, 9.0))
-        torch.testing.assert_close(x, (1 - s) * x0 + s * eps)
+        torch.testing.assert_close(state.x, (1 - probe.time_grid[k]) * x0 + probe.time_grid[k] * eps)
+        state = probe(k, state, torch.full_like(x0, 9.0))
+        torch.testing.assert_close(state.x, (1 - s) * x0 + s * eps)
 
 
 def test_the_true_velocity_leads_straight_to_the_target():

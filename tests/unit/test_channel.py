@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from codebooks.channel import ChannelCodebook
 from codebooks.chunks import Chunks
+from codebooks.mixing import Mixing
 from codebooks.zipf import decode_indices, encode_indices, frequencies, lengths
 from rfcodec.noise import Domain, permutation, words
 from rfcodec.types import NoiseAddress
@@ -99,7 +101,7 @@ def scores(chunks, delta, b):
 
 
 def test_the_sample_is_the_first_of_the_tilted_poisson_process():
-    chunks, codebook = Chunks(ADDRESS, 600, 12), ChannelCodebook(b=5, pad=1)
+    chunks, codebook = Chunks(ADDRESS, 600, 12, Mixing.make(ADDRESS.seed, 600)), ChannelCodebook(b=5, pad=1)
     delta = codebook.delta(chunks, white((1, 1, 1, 600), 4))
     assert float((delta.astype(np.float64) ** 2).sum()) == pytest.approx(2 * math.log(2) * 4 * 12, rel=1e-5)
     prefixes, all_scores = codebook.sample(chunks, delta), scores(chunks, delta, 5)
@@ -112,15 +114,16 @@ def test_the_sampled_noise_has_mean_delta():
     shape, codebook = (1, 1, 24, 40), ChannelCodebook(b=5, pad=4)  # 32 candidates for 1 bit: nearly exact samples
     dims, wanted = 960, white(shape, 1)
     bits = codebook.usable_bits(shape, 60)
-    chunks = Chunks(ADDRESS, dims, codebook.chunks_for(shape, bits))
+    chunks = Chunks(ADDRESS, dims, codebook.chunks_for(shape, bits), Mixing.make(ADDRESS.seed, dims))
     delta = codebook.delta(chunks, wanted)
     order, used = permutation(9, dims), chunks.count * chunks.length
     scale = math.sqrt(1 + float((delta**2).sum()) / dims)  # z is scaled to unit mean square
     seen = []
     for step in range(400):
         address = NoiseAddress(9, 8, step)
-        drawn = codebook.sample(Chunks(address, dims, chunks.count), delta)[-1]
-        z = Chunks(address, dims, chunks.count).noise(drawn.tolist(), [False] * chunks.count)
+        there = replace(chunks, address=address)
+        drawn = codebook.sample(there, delta)[-1]
+        z = there.noise(drawn.tolist(), [False] * chunks.count)
         seen.append(z.numpy()[order][:used].astype(np.float64) * scale)
     mean, flat = np.mean(seen, 0), delta.ravel().astype(np.float64)
     slope = float(mean @ flat / (flat @ flat))
@@ -138,7 +141,7 @@ def test_channel_reaches_its_efficiency(b, share):
 
 def test_indices_that_do_not_fit_become_cheaper_ones():
     codebook, shape = ChannelCodebook(b=6), (1, 1, 30, 30)
-    chunks = Chunks(ADDRESS, 900, 20)
+    chunks = Chunks(ADDRESS, 900, 20, Mixing.make(ADDRESS.seed, 900))
     prefixes = codebook.sample(chunks, codebook.delta(chunks, white(shape, 2)))
     cost = lengths(6, 4)[prefixes[-1]].sum()
     kept = decode_indices(codebook.fit(prefixes, math.ceil(cost) + 1), 20, 6, 4, math.ceil(cost) + 1)

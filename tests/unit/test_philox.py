@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codebooks.mixing import Mixing
 from rfcodec import noise as philox
 from rfcodec.errors import RfcodecError
-from rfcodec.noise import Domain, inverse_permutation, normal_table, normals, permutation, signs, signs_at, words
+from rfcodec.noise import Domain, normal_table, normals, permutation, signs, signs_at, words
 from rfcodec.types import NoiseAddress
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -160,10 +161,11 @@ def test_neighbouring_addresses_are_uncorrelated():
 @steady
 @given(st.integers(0, 2**62 - 1), st.integers(1, 3000))
 def test_permutations_and_their_inverses(seed, count):
-    order = permutation(seed, count)
-    assert sorted(order.tolist()) == list(range(count))
-    np.testing.assert_array_equal(order[inverse_permutation(seed, count)], np.arange(count))
-    np.testing.assert_array_equal(inverse_permutation(seed, count)[order], np.arange(count))
+    mixing = Mixing.make(seed, count)
+    assert sorted(mixing.order.tolist()) == list(range(count))
+    np.testing.assert_array_equal(mixing.order[mixing.inverse], np.arange(count))
+    values = np.arange(count, dtype=np.float32)
+    np.testing.assert_array_equal(mixing.unmix(mixing.mix(values)), values)
 
 
 def test_a_permutation_sorts_the_words_of_its_domain():

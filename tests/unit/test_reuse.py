@@ -6,6 +6,7 @@ import torch
 from rfcodec.flow.path import velocity_to_clean
 from rfcodec.flow.reuse import reuse_clean
 from rfcodec.flow.rollout import rollout
+from rfcodec.protocols import State
 
 GRID = (1.0, 0.8, 0.6, 0.5, 0.3, 0.1, 0.0)
 
@@ -17,11 +18,11 @@ class Recorder:
         self.time_grid, self.seen = grid, []
 
     def start(self, shape):
-        return torch.ones(shape)
+        return State(torch.ones(shape))
 
-    def __call__(self, k, x, v):
-        self.seen.append((k, velocity_to_clean(v, x, self.time_grid[k])))
-        return x + (self.time_grid[k + 1] - self.time_grid[k]) * v
+    def __call__(self, k, state, v):
+        self.seen.append((k, velocity_to_clean(v, state.x, self.time_grid[k])))
+        return State(state.x + (self.time_grid[k + 1] - self.time_grid[k]) * v)
 
 
 def field(x, t):

@@ -19,6 +19,7 @@ from rfcodec.flow.sde import (
     posterior,
     posterior_noise_std,
 )
+from rfcodec.protocols import State
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -202,7 +203,7 @@ def test_a_trajectory_of_eta_by_euler_maruyama_is_refused_at_its_first_step():
     step = TrajectoryStep(config, GopPlan((1.0, 0.5, 0.0), (8,)), White())
     x = torch.zeros(1, 1, 1, 1)
     with pytest.raises(ConfigError):
-        step(0, x, x)
+        step(0, State(x), x)
 
 
 @steady

@@ -127,7 +127,7 @@ def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -
     scheduler = TapScheduler()
     scheduler.listen(tap)
     device = pipe._execution_device
-    start = step.start(condition.shape).to(device)
+    start = step.start(condition.shape).x.to(device)
     arguments = dict(condition.arguments)
     with ExitStack() as stack:
         stack.enter_context(replaced(pipe, "scheduler", scheduler))

@@ -9,7 +9,7 @@ from rfcodec.backbones.diffusers.layout import Layout
 from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.profiles import PipelineProfile
 from rfcodec.errors import BackboneError
-from rfcodec.protocols import Latents, Step
+from rfcodec.protocols import Latents, State, Step
 
 TIMESTEPS = 1000.0
 
@@ -75,21 +75,21 @@ class Tap:
         self.profile = profile
         self.calls = 0
         self._step, self._layout = step, layout
-        self._latents: Latents | None = None
+        self._state: State | None = None
 
     def __call__(self, model_output: Tensor, sample: Tensor) -> Tensor:
         """One step, on the coded part of the state alone."""
         velocity = self.profile.sign * self._layout.take(model_output).float()
         # the pipeline's own state counts once: later it may be rounded to the precision of the model
-        latents = self._layout.take(sample).float() if self._latents is None else self._latents
-        self._latents = self._step(self.calls, latents, velocity)
+        state = State(self._layout.take(sample).float()) if self._state is None else self._state
+        self._state = self._step(self.calls, state, velocity)
         self.calls += 1
-        return self._layout.place(sample, self._latents)
+        return self._layout.place(sample, self._state.x)
 
     def finish(self) -> Latents:
         """The coded latents at t = 0; raises BackboneError where the pipeline left steps out."""
-        if self._latents is None or self.calls != len(self.grid) - 1:
+        if self._state is None or self.calls != len(self.grid) - 1:
             raise BackboneError(
                 f"{self.profile.pipeline} made {self.calls} steps of {len(self.grid) - 1}: it cannot be driven"
             )
-        return self._latents
+        return self._state.x

@@ -1,9 +1,9 @@
 """A backbone that counts what its model does."""
 
-from collections.abc import Sequence
 from typing import Any, final
 
-from rfcodec.protocols import Backbone, Condition, Latents, Shape, Step
+from rfcodec.flow.rollout import observed
+from rfcodec.protocols import Backbone, Condition, Latents, State, Step
 from rfcodec.types import Frames, InformationProfile
 
 
@@ -35,20 +35,8 @@ class CountingBackbone:
 
     def run(self, condition: Any, step: Step) -> Latents:
         """That of the backbone, counted."""
-        return self._backbone.run(condition, _CountedStep(self, step))
+        return self._backbone.run(condition, observed(step, self._count))
 
-
-@final
-class _CountedStep:
-    def __init__(self, counter: CountingBackbone, step: Step) -> None:
-        self._counter, self._step = counter, step
-        self.time_grid: Sequence[float] = step.time_grid
-
-    def start(self, shape: Shape) -> Latents:
-        """That of the step."""
-        return self._step.start(shape)
-
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
-        """That of the step, counted."""
-        self._counter.evaluations += 1
-        return self._step(k, x, v)
+    def _count(self, k: int, state: State, v: Latents) -> Latents:
+        self.evaluations += 1
+        return v

@@ -12,6 +12,7 @@ import numpy as np
 from rfcodec import api
 from rfcodec.codec import Watcher, open_decoder, open_encoder
 from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, open_backbone, write_options
+from rfcodec.coding.run import run
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation.anchors import encoders as anchors
@@ -23,7 +24,7 @@ from rfcodec.flow.time_grid import shifted_grid
 from rfcodec.presets import configure
 from rfcodec.protocols import Backbone
 from rfcodec.trajectory.noise import ReplayNoise
-from rfcodec.trajectory.step import GopPlan, TrajectoryStep
+from rfcodec.trajectory.step import GopPlan
 from rfcodec.types import Frames
 from rfcodec.video.planes import chunks
 from rfcodec.video.reader import Video
@@ -119,8 +120,7 @@ class Methods:
             for span in engine.spans():
                 noise = ReplayNoise(engine.codebook, engine.start_address(span.index), [], ())
                 condition = engine.condition(b"", span, None)
-                step = TrajectoryStep(engine.trajectory, plan, noise)
-                yield DecodedGop(engine, span, condition, engine.backbone.run(engine.prepare(condition), step)).shown
+                yield DecodedGop(engine, span, condition, run(engine, condition, plan, noise).latents).shown
 
         return Coded(frames, counter=counter)
 
