@@ -97,6 +97,6 @@ def test_what_a_hook_returns_is_the_velocity_that_counts():
         seen.append((k, float(state.x)))
         return 2 * v
 
-    final = rollout(lambda x, t: x.clone(), (1,), observed(Euler(), hook))
+    final = rollout(lambda x, t: x.clone(), (1, 1, 1, 1), observed(Euler(), hook))
     assert seen == [(0, 1.0), (1, 0.0)]
     assert float(final) == 0.0
