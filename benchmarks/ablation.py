@@ -20,11 +20,11 @@ G_SCALES = (1, 2, 3, 4, 6, 8)
 
 # name of a sweep -> the settings that it keeps, the field that it moves, its values
 SWEEPS: dict[str, tuple[dict[str, Any], str, tuple[float, ...]]] = {
-    "g = s t^2, posterior": (POWER, "trajectory.scale", G_SCALES),
-    "g = s t^2, euler_maruyama": (POWER | EULER, "trajectory.scale", G_SCALES),
-    "g = s t^2, posterior, shift 3": (POWER | SHIFTED, "trajectory.scale", G_SCALES),
-    "g = s t^2, euler_maruyama, shift 3": (POWER | EULER | SHIFTED, "trajectory.scale", G_SCALES),
-    "eta": ({}, "trajectory.scale", (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4)),
+    "g = s t^2, posterior": (POWER, "trajectory.gain", G_SCALES),
+    "g = s t^2, euler_maruyama": (POWER | EULER, "trajectory.gain", G_SCALES),
+    "g = s t^2, posterior, shift 3": (POWER | SHIFTED, "trajectory.gain", G_SCALES),
+    "g = s t^2, euler_maruyama, shift 3": (POWER | EULER | SHIFTED, "trajectory.gain", G_SCALES),
+    "eta": ({}, "trajectory.eta", (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4)),
     "steps of the ODE tail": ({}, "trajectory.ode_tail", (1, 2, 3, 4, 5, 6, 8, 10)),
     "tail_end": ({}, "tail_end", (0.02, 0.05, 0.1, 0.15, 0.2, 0.33, 0.5)),
     "tail_order": ({}, "trajectory.tail_order", (1, 2)),

@@ -16,7 +16,9 @@ from codebooks.gvcc import GvccCodebook
 from conditioning.corrections import ZlibCorrector
 from rfcodec import api, registry
 from rfcodec.codec import Watcher
-from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, make_header, open_backbone
+from rfcodec.coding.decoded import DecodedGop, FinishedGop
+from rfcodec.coding.engine import Engine
+from rfcodec.coding.header import make_header, open_backbone
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig
 from rfcodec.metrics.quality import Lpips, Quality

@@ -269,11 +269,11 @@ def tails(
     common = {"backbone": backbone, "gop": gop}
     rates = bpp or [0.02, 0.04, 0.08, 0.16, 0.32]
     methods: dict[str, dict[str, Any]] = {
-        f"weight {weight:g}": common | {"mode": "i2v", "tail_weight": weight} for weight in (1.0, 1.5, 3.0)
+        f"weight {weight:g}": common | {"mode": "i2v", "carried_weight": weight} for weight in (1.0, 1.5, 3.0)
     }
     methods["correction 0.15"] = common | {"mode": "i2v", "correction_share": 0.15}
     curves = sweep(clips, methods, rates, size, frames, None)
-    residual = common | {"mode": "i2v-gvcc", "correction_share": 0.02, "tail_weight": 1.0}
+    residual = common | {"mode": "i2v-gvcc", "correction_share": 0.02, "carried_weight": 1.0}
     with residuals_on_top():
         curves |= sweep(clips, {"zlib residual": residual}, (rates[0], rates[2]), size, frames, None)
     summary = {method: _residual_shares(curves, method) for method in curves if method != "zlib residual"}

@@ -23,7 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from rfcodec import api
-from rfcodec.coding.engine import open_backbone, write_options
+from rfcodec.coding.header import open_backbone, write_options
 from rfcodec.config import RuntimeConfig
 from rfcodec.protocols import Backbone, Condition, Frames, Latents, Shape, Step
 from rfcodec.types import InformationProfile
@@ -63,7 +63,7 @@ class PerturbedBackbone:
         return self._inner.decode(latents)
 
     def condition(self, condition: Condition) -> Any:
-        return self._inner.condition(condition)
+        return self._inner.prepare(condition)
 
     def profile(self, condition: Any) -> InformationProfile | None:
         return self._inner.profile(condition)

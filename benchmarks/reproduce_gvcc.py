@@ -28,7 +28,7 @@ from rich.console import Console
 
 from benchmarks.report import Grid, read, write
 from rfcodec import __version__, api
-from rfcodec.coding.engine import open_backbone, write_options
+from rfcodec.coding.header import open_backbone, write_options
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BudgetTooSmall, RfcodecError
 from rfcodec.evaluation.datasets.dataset import Clip, dataset_names, load_dataset

@@ -99,7 +99,7 @@ def random_backbone(name: str, dtype: str, device: str) -> DiffusersBackbone:
 def measure(backbone: DiffusersBackbone, size: tuple[int, int, int], bpp: float, steps: int, device: str) -> dict[str, Any]:
     """Chooses, then replays, one GOP of white latents; medians over steps, the first left out."""
     width, height, frames = size
-    condition = backbone.condition(Condition(frames, width, height))
+    condition = backbone.prepare(Condition(frames, width, height))
     shape = condition.shape
     codebook, trajectory = TrellisCodebook(), TrajectoryConfig(steps=steps, ode_tail=2)
     coded = Steps(steps - trajectory.tail_steps(backbone.tail_share), trajectory.bit_ramp)

@@ -8,11 +8,11 @@ still   still   still   still
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
-from conditioning.spans import read_reference, shared_spans, write_reference
+from conditioning.spans import read_references, shared_spans, write_reference
 from rfcodec.bitstream.fields import ByteReader
-from rfcodec.protocols import Corrector, Decoded, Frames, StillCoder
+from rfcodec.protocols import Corrector, Decoded, Frames, Known, StillCoder
 from rfcodec.types import GopSpan
 
 
@@ -34,16 +34,13 @@ class FirstLastToVideo:
 
     def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
         """The boundary frames that are new, in equal shares."""
-        new = frames[[0, -1]] if span.references == 2 else frames[-1:]
-        return b"".join(write_reference(self._still, frame, max_bytes // len(new)) for frame in new)
+        new = [0, len(frames) - 1] if span.references == 2 else [len(frames) - 1]
+        return b"".join(write_reference(self._still, place, frames[place], max_bytes // len(new)) for place in new)
 
-    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
-        """Both boundaries; without the GOP before, only what the side information itself holds."""
-        reader = ByteReader(side_info)
-        known = [read_reference(self._still, reader) for _ in range(span.references)]
-        reader.expect_end()
-        if span.num_frames == 1:
-            return {"text": self._prompt, "first": known[0], "last": known[0]}
+    def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
+        """What the side information holds and the boundary shared with the GOP before, if that is known."""
+        sent = read_references(self._still, ByteReader(side_info), span)
         shared = previous.condition.last if previous else None
-        first = known[0] if span.references == 2 else shared
-        return {"text": self._prompt, "first": first, "last": known[-1]}
+        if shared is None or (sent and sent[0].position == 0):
+            return Known(self._prompt, sent)
+        return Known(self._prompt, (replace(shared, position=0), *sent))

@@ -1,4 +1,4 @@
-"""I2V: the first frame is coded as a still; every further GOP stands on the last decoded frame of the one before.
+"""I2V: the first frame is coded as a still; every further GOP continues the last decoded frame of the one before.
 
 still
   |
@@ -9,13 +9,13 @@ still
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 from conditioning.corrections import TransformCorrector
-from conditioning.spans import read_reference, read_rmse, rmse, shared_spans, write_reference, write_rmse
+from conditioning.spans import read_references, read_rmse, rmse, shared_spans, write_reference, write_rmse
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.errors import InvalidField
-from rfcodec.protocols import Corrector, Decoded, Frames, Reference, StillCoder
+from rfcodec.protocols import Corrector, Decoded, Frames, Known, Reference, StillCoder
 from rfcodec.types import GopSpan
 
 
@@ -31,24 +31,25 @@ class ImageToVideo:
         self._still, self._prompt = still, prompt
 
     def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
-        """Overlapping GOPs; all but the last have a tail that the next one stands on."""
+        """Overlapping GOPs; all but the last carry their last latent frame into the next."""
         for span in shared_spans(num_frames, gop):
-            yield replace(span, references=int(span.index == 0), tail=int(span.stop < num_frames))
+            yield replace(span, references=int(span.index == 0), carried=int(span.stop < num_frames))
 
     def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
         """The first frame as a still, or how far the chained frame is off."""
         if previous is None:
-            return write_reference(self._still, frames[0], max_bytes)
+            return write_reference(self._still, 0, frames[0], max_bytes)
         return write_rmse(rmse(frames[0], previous.frames[-1]))
 
-    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
-        """The still, or the last frame of the GOP before."""
+    def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
+        """The still, or the last frame of the GOP before; further references where the stream has any."""
         reader = ByteReader(side_info)
         if span.index == 0:
-            first = read_reference(self._still, reader)
-        elif previous is None:
+            return Known(self._prompt, read_references(self._still, reader, span))
+        if previous is None:
             raise InvalidField(f"GOP {span.index} of a chain cannot be decoded without the GOP before it")
-        else:
-            first = Reference(previous.frames[-1], read_rmse(reader))
-        reader.expect_end()
-        return {"text": self._prompt, "first": first}
+        chained = Reference(previous.frames[-1], read_rmse(reader))
+        further = read_references(self._still, reader, span)
+        if further and further[0].position == 0:
+            raise InvalidField(f"GOP {span.index} has two references at its first frame")
+        return Known(self._prompt, (chained, *further))

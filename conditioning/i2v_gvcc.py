@@ -1,11 +1,11 @@
 """I2V with GVCC's correction: an 8-bit residual of the last latent frame, for comparison."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 from conditioning.corrections import ZlibCorrector
 from conditioning.i2v import ImageToVideo
-from rfcodec.protocols import Corrector, Decoded, Frames, StillCoder
+from rfcodec.protocols import Corrector, Decoded, Frames, Known, StillCoder
 from rfcodec.types import GopSpan
 
 
@@ -31,6 +31,6 @@ class GvccImageToVideo:
         """As I2V."""
         return self._inner.emit(frames, span, max_bytes, previous)
 
-    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
+    def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
         """As I2V."""
-        return self._inner.condition(side_info, span, previous)
+        return self._inner.read(side_info, span, previous)

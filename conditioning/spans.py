@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rfcodec.bitstream.fields import ByteReader, varint
+from rfcodec.errors import InvalidField
 from rfcodec.protocols import Frame, Reference, StillCoder
 from rfcodec.types import GopSpan
 
@@ -36,14 +37,19 @@ def read_rmse(reader: ByteReader) -> float:
     return reader.varint() / RMSE_STEPS
 
 
-def write_reference(still: StillCoder, frame: Frame, max_bytes: int) -> bytes:
-    """Size, error and coding of a reference frame, in about max_bytes."""
-    data = still.encode(frame, max(max_bytes - 4, 1))
+def write_reference(still: StillCoder, position: int, frame: Frame, max_bytes: int) -> bytes:
+    """Position, size, error and coding of a reference frame, in about max_bytes."""
+    data = still.encode(frame, max(max_bytes - 5, 1))
     coded = still.decode(data)
-    return varint(len(data)) + write_rmse(rmse(frame, coded)) + data
+    return varint(position) + varint(len(data)) + write_rmse(rmse(frame, coded)) + data
 
 
-def read_reference(still: StillCoder, reader: ByteReader) -> Reference:
-    """Inverse of `write_reference`."""
-    size, error = reader.varint(), read_rmse(reader)
-    return Reference(still.decode(reader.take(size)), error)
+def read_references(still: StillCoder, reader: ByteReader, span: GopSpan) -> tuple[Reference, ...]:
+    """All references up to the end, by rising positions within the GOP; raises InvalidField where they are not."""
+    found: list[Reference] = []
+    while not reader.exhausted:
+        position, size, error = reader.varint(), reader.varint(), read_rmse(reader)
+        if position >= span.num_frames or (found and position <= found[-1].position):
+            raise InvalidField(f"GOP {span.index} has a reference at frame {position} of {span.num_frames}, out of order")
+        found.append(Reference(still.decode(reader.take(size)), error, position))
+    return tuple(found)

@@ -5,10 +5,10 @@ GOP 0          GOP 1          GOP 2
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 from rfcodec.errors import InvalidField
-from rfcodec.protocols import Corrector, Decoded, Frames, StillCoder
+from rfcodec.protocols import Corrector, Decoded, Frames, Known, StillCoder
 from rfcodec.types import GopSpan
 
 
@@ -32,8 +32,8 @@ class TextToVideo:
         """Nothing."""
         return b""
 
-    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
+    def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
         """The text."""
         if side_info:
             raise InvalidField(f"T2V has no side information, the GOP holds {len(side_info)} bytes of it")
-        return {"text": self._prompt}
+        return Known(self._prompt)

@@ -1,6 +1,5 @@
 """The Python interface: encode a video to a file, decode a file, look into one."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-import torch
 
 from rfcodec import registry
 from rfcodec.bitstream import fields
@@ -16,33 +14,30 @@ from rfcodec.bitstream.container import (
     PREAMBLE,
     GopRecord,
     read_gops,
+    read_header,
     read_preamble,
     read_units,
-    salvage_units,
     write_stream,
 )
 from rfcodec.bitstream.fields import ByteReader, Line
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import unit_size
 from rfcodec.codec import Watcher, open_decoder
-from rfcodec.codec import decode as decode_records
 from rfcodec.codec import encode as encode_units
-from rfcodec.coding.engine import DecodedGop, Engine
+from rfcodec.coding.engine import Engine
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import (
-    BitstreamError,
     ConfigError,
-    DamageWarning,
     FrameRangeError,
     InputError,
     TruncatedStream,
-    UnsupportedCondition,
     VideoReadError,
 )
 from rfcodec.presets import configure
 from rfcodec.stream import parallel
-from rfcodec.stream.playback import DecodedFrames, compared, seek, show
-from rfcodec.types import Frames, GopSpan, VideoFormat
+from rfcodec.stream.playback import DecodedFrames, compared, seek
+from rfcodec.stream.salvage import frames_found, salvage
+from rfcodec.types import Frames, VideoFormat
 from rfcodec.video.reader import ArrayVideo, Video, open_video
 
 SMALLEST_GOP = unit_size(len(fields.write(GopHeader(0, 0, (), b""))))
@@ -150,9 +145,11 @@ def decode(
     runtime = runtime or RuntimeConfig()
     runtime = runtime if backbone is None else runtime.model_copy(update={"weights": backbone})
     engine = open_decoder(header, runtime)
+    if not header.num_frames:
+        engine.header = header = replace(header, num_frames=_frames_found(engine, data, partial))
     start, stop = _range(frames, header.num_frames)
     if partial:
-        pieces = _salvage(engine, data, runtime)
+        pieces = salvage(engine, data, runtime)
     elif runtime.jobs > 1:
         pieces = parallel.decode(data, (start, stop), runtime, engine)
     else:
@@ -170,11 +167,20 @@ def _read(path: str | Path) -> tuple[bytes, SequenceHeader]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise VideoReadError(f"cannot read {path}: {error.strerror or error}") from error
-    header = read_preamble(ByteReader(data))
+    header = read_header(data)
     fewest = -(-header.num_frames // header.gop) * SMALLEST_GOP
     if fewest > len(data) * LARGEST_LOSS:
         raise TruncatedStream(f"{header.num_frames} frames need {fewest} bytes at the least, the file has {len(data)}")
     return data, header
+
+
+def _frames_found(engine: Engine, data: bytes, partial: bool) -> int:
+    found = frames_found(engine, data) if partial else 0
+    if not found:
+        raise TruncatedStream(
+            "the end mark, which says how many frames there are, is missing; --partial decodes what is there"
+        )
+    return found
 
 
 def _range(frames: tuple[int | None, int | None], count: int) -> tuple[int, int]:
@@ -182,55 +188,6 @@ def _range(frames: tuple[int | None, int | None], count: int) -> tuple[int, int]
     if not 0 <= start < stop <= count:
         raise FrameRangeError(f"frames {start}:{stop} do not exist; the stream has frames 0:{count}")
     return start, stop
-
-
-def _salvage(engine: Engine, data: bytes, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
-    reader = ByteReader(data)
-    read_preamble(reader)
-    records = {record.header.index: record for record in read_gops(salvage_units(reader))}
-    previous: DecodedGop | None = None
-    shown: Frames | None = None
-    for span in engine.spans():
-        follows = engine.conditioner.chained or (previous is not None and previous.span.index == span.index - 1)
-        piece, decoded = _attempt(engine, (records.get(span.index), span, previous if follows else None), runtime)
-        if piece and engine.conditioner.chained and previous and previous.span.index < span.index - 1:
-            warnings.warn(f"GOP {span.index} stands on an older frame than it should", DamageWarning, stacklevel=3)
-            piece = replace(piece, intact=False)
-        previous = decoded or previous
-        piece = piece or _frozen(engine, span, shown)
-        shown = piece.frames[-1:]
-        yield piece
-
-
-def _attempt(
-    engine: Engine, gop: tuple[GopRecord | None, GopSpan, DecodedGop | None], runtime: RuntimeConfig
-) -> tuple[DecodedFrames | None, DecodedGop | None]:
-    record, span, previous = gop
-    if record is None:
-        warnings.warn(f"GOP {span.index} is lost: its frames repeat the one before", DamageWarning, stacklevel=4)
-        return None, None
-    try:
-        decoded = next(decode_records(engine, [record], previous))
-        piece = show(decoded, record, runtime)
-    except (BitstreamError, UnsupportedCondition) as error:  # a model may not do without the frames that are gone
-        warnings.warn(f"GOP {span.index} is lost ({error}): its frames repeat the one before", DamageWarning, stacklevel=4)
-        return None, _conditioned(engine, record, span, previous) if isinstance(error, UnsupportedCondition) else None
-    if not piece.intact:
-        warnings.warn(f"GOP {span.index} is decoded from damaged or missing symbols", DamageWarning, stacklevel=4)
-    return piece, decoded
-
-
-def _conditioned(engine: Engine, record: GopRecord, span: GopSpan, previous: DecodedGop | None) -> DecodedGop | None:
-    # without latents, but with the reference frames that the next GOP shares
-    if engine.conditioner.chained:
-        return None
-    return DecodedGop(engine, span, engine.condition(record.side_info, span, previous), torch.empty(0))
-
-
-def _frozen(engine: Engine, span: GopSpan, before: Frames | None) -> DecodedFrames:
-    header = engine.header
-    frame = np.full((1, header.height, header.width, 3), 128, np.uint8) if before is None else before
-    return DecodedFrames(span.start + span.overlap, np.repeat(frame, span.num_shown, axis=0), None, intact=False)
 
 
 @final

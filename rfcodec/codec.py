@@ -15,7 +15,9 @@ from rfcodec.bitstream import fields, symbols
 from rfcodec.bitstream.container import GopRecord
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType
-from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, check_identity, make_header, open_backbone, write_options
+from rfcodec.coding.decoded import DecodedGop, FinishedGop
+from rfcodec.coding.engine import Engine
+from rfcodec.coding.header import check_identity, make_header, open_backbone, write_options
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.coding.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
 from rfcodec.coding.regions import open_mask
@@ -88,7 +90,7 @@ class GopEncoder:
             choice_emphasis(engine, span, facts.shape, effort, self._mask),
             lambda k, mse: self.watcher.step(span, k, mse),
         )
-        correction = ChooseCorrection(engine.conditioner.corrector, target, span.tail, budget.correction)
+        correction = ChooseCorrection(engine.conditioner.corrector, target, span.carried, budget.correction)
         decoded = reconstruct(engine, span, condition, gop_plan, noise, correction)
         header = replace(header, digest=decoded.digest(effort.digest_bytes))
         packed = symbols.pack(noise.symbols, gop_plan.step_bits)
@@ -109,7 +111,7 @@ def decode(engine: Engine, records: Iterable[GopRecord], before: Decoded | None 
             raise InvalidField(f"GOP {span.index} announces {record.header.symbol_bits} bits of symbols and has fewer")
         gop_plan = replace(gop_plan, step_bits=gop_plan.step_bits[: len(values)])
         noise = ReplayNoise(engine.codebook, engine.start_address(span.index), values, gop_plan.step_bits)
-        correction = ReplayCorrection(engine.conditioner.corrector, record.correction, span.tail)
+        correction = ReplayCorrection(engine.conditioner.corrector, record.correction, span.carried)
         before = decoded = reconstruct(engine, span, condition, gop_plan, noise, correction)
         yield decoded
 

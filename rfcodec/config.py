@@ -16,9 +16,10 @@ class TrajectoryConfig(_Config):
     """The SDE and its grid."""
 
     solver: Literal["posterior", "euler_maruyama"] = Field(default="posterior", description="solver of the SDE")
-    diffusion: Literal["eta", "power"] = Field(default="eta", description="g = eta sqrt(2t/(1-t)), or scale t^power")
-    scale: float = Field(default=1.0, ge=0, le=100, description="eta, or scale of g")
-    power: float = Field(default=2.0, ge=0, le=100, description="power of t in g")
+    diffusion: Literal["eta", "power"] = Field(default="eta", description="g = eta sqrt(2t/(1-t)), or gain t^power")
+    eta: float = Field(default=1.0, ge=0, le=100, description="eta of the family eta: 1 is DDPM, 0 the ODE")
+    gain: float = Field(default=3.0, ge=0, le=100, description="gain of the family power")
+    power: float = Field(default=2.0, ge=0, le=100, description="power of t in the family power")
     steps: int = Field(default=20, ge=2, le=500, description="model evaluations of a GOP")
     ode_tail: int | None = Field(
         default=None, ge=1, le=499, description="closing steps without bits; default: the backbone's share, rounded up"
@@ -82,14 +83,14 @@ class EncoderConfig(_Config):
         description="mask of the region of interest: path of a picture or of a video, or an array; white counts",
     )
     roi_gain: float = Field(default=3.0, gt=0, le=100, description="weight of the region over the rest in the choice")
-    tail_weight: float = Field(
-        default=1.5, ge=0, le=1000, description="weight of the latent frames that the next GOP stands on"
+    carried_weight: float = Field(
+        default=1.5, ge=0, le=1000, description="weight of the latent frames that the next GOP continues"
     )
     correction_share: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="share of a GOP's bits for the correction of its tail; what it leaves stays unused",
+        description="share of a GOP's bits for the correction of its carried frames; what it leaves stays unused",
     )
 
 

@@ -77,6 +77,10 @@ class UnsupportedVersion(BitstreamError):
     """The stream was written in a version that this decoder does not know."""
 
 
+class UnsupportedFeature(BitstreamError):
+    """The stream holds something that must be understood and that this decoder does not know."""
+
+
 class TruncatedStream(BitstreamError):
     """The stream ends too early."""
 

@@ -23,14 +23,14 @@ def gvcc() -> Settings:
     With a budget, as many whole atoms as it pays for.
     """
     trajectory = TrajectoryConfig(
-        solver="euler_maruyama", diffusion="power", scale=3, power=2, steps=20, ode_tail=3, tail_order=1, bit_ramp=0, shift=3
+        solver="euler_maruyama", diffusion="power", gain=3, power=2, steps=20, ode_tail=3, tail_order=1, bit_ramp=0, shift=3
     )
     codebook = CodebookConfig(name="gvcc", parameters={"k": 16384, "m": 64})
     return {
         "trajectory": trajectory.model_dump(),
         "codebook": codebook.model_dump(),
         "spectral_emphasis": 0.0,
-        "tail_weight": 1.0,
+        "carried_weight": 1.0,
         "correction_share": 0.0,
     }
 

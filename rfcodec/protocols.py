@@ -1,8 +1,8 @@
 """The protocols that plugins implement; the core knows nothing else of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,27 +11,74 @@ from rfcodec.types import Frame, Frames, Geometry, GopSpan, Identity, Informatio
 
 Latents = Float[Tensor, "c f h w"]
 Shape = tuple[int, ...]  # c f h w
+Places = Literal["none", "first", "last", "first+last", "any"]  # of references: `any` covers all others
 Prepared = TypeVar("Prepared")  # what a codebook has computed ahead of a step, or a backbone of a condition
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference frame as the decoder sees it, and its root mean square error in 8-bit grey levels (0 = exact)."""
+    """A reference frame as the decoder sees it, its root mean square error in 8-bit grey levels (0 = exact), its place.
+
+    `position` counts the frames of the GOP from 0.
+    """
 
     frame: Frame
     rmse: float
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the side information of a GOP says: text, and reference frames by rising positions at their true size."""
+
+    text: str = ""
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True)
 class Condition:
-    """All that conditions a GOP; None and "" mean unconditional. num_frames, width and height are legal sizes."""
+    """All that conditions a GOP; () and "" mean unconditional. num_frames, width and height are legal sizes.
+
+    References stand at rising positions below num_frames.
+    """
 
     num_frames: int
     width: int
     height: int
     text: str = ""
-    first: Reference | None = None
-    last: Reference | None = None
+    references: tuple[Reference, ...] = ()
+
+    @classmethod
+    def between(
+        cls, size: tuple[int, int, int], text: str = "", first: Reference | None = None, last: Reference | None = None
+    ) -> "Condition":
+        """A GOP of (num_frames, width, height) between a first and a last frame, wherever these stood before."""
+        ends = {0: first, size[0] - 1: last} if size[0] > 1 else {0: first or last}
+        return cls(*size, text, tuple(replace(end, position=place) for place, end in ends.items() if end))
+
+    def at(self, position: int) -> Reference | None:
+        """The reference at a position, None where there is none."""
+        return next((reference for reference in self.references if reference.position == position), None)
+
+    @property
+    def first(self) -> Reference | None:
+        """The reference at the first frame."""
+        return self.at(0)
+
+    @property
+    def last(self) -> Reference | None:
+        """The reference at the last frame; that of a lone frame is its first."""
+        return self.at(self.num_frames - 1) if self.num_frames > 1 else None
+
+    @property
+    def places(self) -> Places:
+        """Where its references stand."""
+        between = {reference.position for reference in self.references} - {0, self.num_frames - 1}
+        if between:
+            return "any"
+        if self.first and self.last:
+            return "first+last"
+        return "first" if self.first else "last" if self.last else "none"
 
 
 class State(NamedTuple):
@@ -57,11 +104,12 @@ class Step(Protocol):
 
 
 @runtime_checkable
-class Backbone(Protocol):
+class Backbone(Protocol[Prepared]):
     """A rectified-flow video model with its autoencoder."""
 
     geometry: Geometry
     identity: Identity
+    takes: tuple[Places, ...]  # where the references of one condition may stand
     tail_share: float  # share of the evaluations that the ODE tail takes where nothing else is told, rounded up
     tail_end: float  # measured time from which the ODE tail best jumps to 0: earlier is smoother, later is livelier
 
@@ -73,15 +121,15 @@ class Backbone(Protocol):
         """Latents to frames."""
         ...
 
-    def condition(self, condition: Condition) -> Any:
-        """Prepares what the model needs of a condition; raises UnsupportedCondition, never ignores."""
+    def prepare(self, condition: Condition) -> Prepared:
+        """What the model needs of a condition; raises UnsupportedCondition, never ignores."""
         ...
 
-    def profile(self, condition: Any) -> InformationProfile | None:
+    def profile(self, prepared: Prepared) -> InformationProfile | None:
         """What is known of mmse(t) beforehand; None where nothing is."""
         ...
 
-    def run(self, condition: Any, step: Step) -> Latents:
+    def run(self, prepared: Prepared, step: Step) -> Latents:
         """Drives the trajectory: calls `step` once per model evaluation and returns the state at t = 0."""
         ...
 
@@ -184,7 +232,7 @@ class Decoded(Protocol):
 
 @runtime_checkable
 class Conditioner(Protocol):
-    """Plans GOPs and turns what conditions them into bytes and back; made by `Mode(still, prompt)`."""
+    """Plans GOPs and turns what conditions them into bytes (`emit`) and back (`read`); made by `Mode(still, prompt)`."""
 
     ID: ClassVar[int]
     chained: ClassVar[bool]  # whether a GOP needs the one before
@@ -198,6 +246,6 @@ class Conditioner(Protocol):
         """Encoder only: codes what conditions the GOP, its references in about max_bytes."""
         ...
 
-    def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> dict[str, Any]:
-        """What the side information says, as the fields text, first and last of a Condition."""
+    def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
+        """What the side information says; raises BitstreamError on damaged bytes."""
         ...

@@ -49,7 +49,7 @@ class GopSpan:
     """Source frames [start, stop) of one group of pictures.
 
     The first `overlap` frames were shown by the GOP before; `references` reference frames are paid for by this GOP; the
-    next GOP stands on the last `tail` latent frames.
+    last `carried` latent frames are those that the next GOP continues.
     """
 
     index: int
@@ -57,7 +57,7 @@ class GopSpan:
     stop: int
     overlap: int = 0
     references: int = 0
-    tail: int = 0
+    carried: int = 0
 
     @property
     def num_frames(self) -> int:
@@ -95,6 +95,10 @@ class Geometry:
     multiple: int
     given: int = 0
     least: int = 1
+
+    def latent_frame(self, position: int) -> int:
+        """Number of the latent frame that holds a frame of the GOP."""
+        return -(-position // self.temporal)
 
     def padded_frames(self, num_frames: int) -> int:
         """Smallest legal frame count >= num_frames."""

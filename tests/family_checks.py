@@ -23,7 +23,7 @@ from rfcodec.backbones.diffusers.loading import open_pipeline
 from rfcodec.backbones.diffusers.patches import mode_only, replaced
 from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.scheduler import EulerOnGrid
-from rfcodec.coding.engine import open_backbone
+from rfcodec.coding.header import open_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.protocols import Condition, Reference, State
 from rfcodec.video.reader import ArrayVideo
@@ -56,7 +56,7 @@ def condition_of(backbone, known, groups=2, text=PROMPT):
     count, side = 1 + groups * backbone.geometry.temporal, 64
     frames = frames_of(count, side, side)
     first, last = (Reference(frames[place], 0.0) if word in known else None for word, place in (("first", 0), ("last", -1)))
-    return Condition(count, side, side, text, first, last)
+    return Condition.between((count, side, side), text, first, last)
 
 
 @dataclass
@@ -81,7 +81,7 @@ def noise_for(shape):
 def ours(pipe, known, driver, **options):
     """Our driver in ODE mode: (coded latents, prepared condition, backbone)."""
     backbone = open_pipeline(RuntimeConfig(), {"driver": driver, **options}, pipe)
-    prepared = backbone.condition(condition_of(backbone, known))
+    prepared = backbone.prepare(condition_of(backbone, known))
     latents = backbone.run(prepared, EulerStep(noise_for(prepared.shape)))
     return latents[:, latents.shape[1] - prepared.shape[1] :], prepared, backbone
 
@@ -197,7 +197,7 @@ def decoding(name, known):
         return None
     pipe = tiny_models.build(name)
     backbone = open_pipeline(RuntimeConfig(), {"driver": "pipeline"}, pipe)
-    prepared = backbone.condition(condition_of(backbone, known))
+    prepared = backbone.prepare(condition_of(backbone, known))
     frames = backbone.decode(backbone.run(prepared, EulerStep(noise_for(prepared.shape))))
     expected = theirs(prepared, backbone, "np")
     # Hunyuan's image pipeline leaves out the group of the known frame

@@ -24,7 +24,7 @@ from rfcodec.support.files import replacing
 SIGNATURE = b"RFV\x1a"
 VERSION = 1
 PREAMBLE = SIGNATURE + bytes([VERSION])
-END_BYTES = unit_size(len(fields.write(EndMark(bytes(8), bytes(4)))))
+END_BYTES = unit_size(len(fields.write(EndMark(0, 0, 0))))
 
 
 @final
@@ -56,11 +56,10 @@ def closing_bytes(gop_bytes: Iterable[int]) -> int:
     return unit_size(len(fields.write(Index(offsets)))) + END_BYTES
 
 
-def closing_units(offsets: tuple[int, ...], position: int) -> bytes:
-    """Index (of two GOPs and more) and end mark of a stream whose units so far end at `position`."""
+def closing_units(offsets: tuple[int, ...], position: int, num_frames: int) -> bytes:
+    """Index (of two GOPs and more) and end mark of a stream of num_frames whose units so far end at `position`."""
     index = Unit(UnitType.INDEX, fields.write(Index(offsets))).write() if len(offsets) > 1 else b""
-    total = position + len(index) + END_BYTES
-    end = EndMark(total.to_bytes(8, "little"), len(index).to_bytes(4, "little"))
+    end = EndMark(position + len(index) + END_BYTES, len(index), num_frames)
     return index + Unit(UnitType.END, fields.write(end)).write()
 
 
@@ -79,12 +78,14 @@ def write_stream(path: Path, units: Iterable[Unit]) -> int:
 
 
 def _write_units(file: BinaryIO, units: Iterable[Unit]) -> int:
-    position, offsets = file.write(PREAMBLE), []
+    position, offsets, num_frames = file.write(PREAMBLE), list[int](), 0
     for unit in units:
+        if unit.type == UnitType.SEQUENCE:
+            num_frames = fields.read_whole(SequenceHeader, unit.payload).num_frames
         if unit.type == UnitType.GOP:
             offsets.append(position)
         position += file.write(unit.write())
-    return position + file.write(closing_units(tuple(offsets), position))
+    return position + file.write(closing_units(tuple(offsets), position, num_frames))
 
 
 def read_preamble(reader: ByteReader) -> SequenceHeader:
@@ -102,6 +103,29 @@ def read_preamble(reader: ByteReader) -> SequenceHeader:
     return fields.read_whole(SequenceHeader, unit.payload)
 
 
+def read_header(data: bytes) -> SequenceHeader:
+    """The sequence header of a stream; where it leaves the number of frames open, that of the end mark stands in it.
+
+    It stays 0 where the end mark is missing, too. Raises BitstreamError.
+    """
+    header = read_preamble(ByteReader(data))
+    if header.num_frames:
+        return header
+    try:
+        return replace(header, num_frames=_read_end(data).num_frames)
+    except BitstreamError:
+        return header
+
+
+def _read_end(data: bytes) -> EndMark:
+    reader = ByteReader(data)
+    reader.position = max(0, len(data) - END_BYTES)
+    unit = read_unit(reader)
+    if unit.type != UnitType.END:
+        raise InvalidField(f"the last unit has type {unit.type}, not {UnitType.END}")
+    return fields.read_whole(EndMark, unit.payload)
+
+
 def read_units(reader: ByteReader) -> Iterator[Unit]:
     """All units after the header, up to the end mark; raises on any damage."""
     while True:
@@ -113,9 +137,11 @@ def read_units(reader: ByteReader) -> Iterator[Unit]:
 
 
 def _check_end(end: EndMark, reader: ByteReader) -> None:
-    total = int.from_bytes(end.total, "little")
-    if total != reader.position or not reader.exhausted:
-        raise InvalidField(f"the end mark counts {total} bytes, the file has {len(reader.data)}")
+    if end.total != reader.position or not reader.exhausted:
+        raise InvalidField(f"the end mark counts {end.total} bytes, the file has {len(reader.data)}")
+    told = read_preamble(ByteReader(reader.data)).num_frames
+    if told and told != end.num_frames:
+        raise InvalidField(f"the end mark counts {end.num_frames} frames, the header {told}")
 
 
 def salvage_units(reader: ByteReader) -> Iterator[Unit]:
@@ -191,11 +217,9 @@ def read_gops(units: Iterable[Unit]) -> Iterator[GopRecord]:
 
 def read_index(data: bytes) -> Index | None:
     """The index of a whole stream, found from its end; None where there is none."""
-    reader = ByteReader(data)
-    reader.position = max(0, len(data) - END_BYTES)
-    end = fields.read_whole(EndMark, read_unit(reader).payload)
-    size = int.from_bytes(end.index, "little")
+    size = _read_end(data).index
     if size == 0:
         return None
+    reader = ByteReader(data)
     reader.position = max(0, len(data) - END_BYTES - size)
     return fields.read_whole(Index, read_unit(reader).payload)

@@ -6,11 +6,11 @@ A record is a frozen dataclass whose fields are made by the functions below; the
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, fields, is_dataclass
 from dataclasses import field as dataclass_field
 from typing import Any, NamedTuple, TypeVar
 
-from rfcodec.errors import InvalidField, TruncatedStream
+from rfcodec.errors import InvalidField, TruncatedStream, UnsupportedFeature
 
 Record = TypeVar("Record")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # halves of characters, which UTF-8 has no bytes for
@@ -158,6 +158,66 @@ def increments(meaning: str, high: int) -> Any:
     return _field(kind, None)
 
 
+def fixed(meaning: str, size: int) -> Any:
+    """An unsigned integer of `size` bytes, lowest first."""
+    kind = Kind(
+        lambda v: v.to_bytes(size, "little"),
+        lambda reader: int.from_bytes(reader.take(size), "little"),
+        lambda v: isinstance(v, int) and 0 <= v < 1 << 8 * size,
+        f"0 to 2^{8 * size} - 1",
+        meaning,
+    )
+    return _field(kind, None)
+
+
+def nested(meaning: str, record: type) -> Any:
+    """The fields of another record, one after the other."""
+    kind = Kind(
+        lambda v: write(v),
+        lambda reader: read(record, reader),
+        lambda v: isinstance(v, record),
+        f"a {record.__name__}",
+        meaning,
+    )
+    return _field(kind, None)
+
+
+Extensions = tuple[tuple[str, bytes], ...]
+
+
+def extensions(meaning: str, known: frozenset[str] = frozenset()) -> Any:
+    """What later releases add, up to the end of the record: name and payload, each with its length, by rising names.
+
+    A name of 1 to 16 letters with a small initial may be skipped; one with a capital must be known, else reading raises
+    UnsupportedFeature. Nothing is written where there is none. The last field of a record that fills its unit.
+    """
+    kind = Kind(
+        lambda v: b"".join(varint(len(name)) + name.encode() + varint(len(data)) + data for name, data in v),
+        lambda reader: _read_extensions(reader, known),
+        _legal_extensions,
+        "rising names of 1 to 16 letters, each with its bytes",
+        meaning,
+    )
+    return _field(kind, ())
+
+
+def _legal_extensions(value: Extensions) -> bool:
+    names = [name for name, _ in value]
+    return names == sorted(set(names)) and all(re.fullmatch("[A-Za-z]{1,16}", name) for name in names)
+
+
+def _read_extensions(reader: ByteReader, known: frozenset[str]) -> Extensions:
+    found: list[tuple[str, bytes]] = []
+    while not reader.exhausted:
+        name = reader.take(reader.varint()).decode("ascii", "replace")
+        found.append((name, reader.take(reader.varint())))
+        if name[:1].isupper() and name not in known:
+            raise UnsupportedFeature(
+                f"the stream needs the extension {name[:16]!r}, which this release does not know: use a newer one"
+            )
+    return tuple(found)
+
+
 def _write_text(value: str) -> bytes:
     plain = value.encode()
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -228,8 +288,11 @@ def read_whole(cls: type[Record], data: bytes) -> Record:
 
 def describe(record: Any) -> list[Line]:
     """What each field holds, how many bytes it takes and what it means."""
-    lines = []
+    lines: list[Line] = []
     for item, kind in _kinds(record):
         value = getattr(record, item.name)
-        lines.append(Line(item.name, value, len(kind.write(value)), kind.meaning))
+        if is_dataclass(value):
+            lines += [line._replace(name=f"{item.name}.{line.name}") for line in describe(value)]
+        else:
+            lines.append(Line(item.name, value, len(kind.write(value)), kind.meaning))
     return lines

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import final
 
-from rfcodec.bitstream.fields import choice, increments, milli, octets, text, uint
+from rfcodec.bitstream.fields import Extensions, choice, extensions, fixed, increments, milli, nested, octets, text, uint
 from rfcodec.errors import InvalidField
 from rfcodec.types import VideoFormat
 
@@ -15,12 +15,38 @@ MOST_PIXELS = 1 << 31  # of one GOP: bounds the memory that a header can ask for
 
 @final
 @dataclass(frozen=True)
+class TrajectoryHeader:
+    """The SDE and its grid; names and ranges are those of TrajectoryConfig, with the ODE tail told."""
+
+    solver: str = choice("solver of the SDE", SOLVERS)
+    diffusion: str = choice("family of g: eta sqrt(2t/(1-t)) or gain t^power", DIFFUSIONS)
+    eta: float = milli("eta of the family eta", 0, 100)
+    gain: float = milli("gain of the family power", 0, 100)
+    power: float = milli("power of t in the family power", 0, 100)
+    steps: int = uint("model evaluations of a GOP", 2, 500)
+    ode_tail: int = uint("closing steps that carry no bits", 1, 499)
+    tail_order: int = uint("order of the closing steps", 1, 2)
+    bit_ramp: int = uint("growth of bits: coded step k has a share (k + 1)^bit_ramp", 0, 4)
+    shift: float = milli("shift of the uniform grid; 0: each GOP writes its own grid", 0, 1000)
+
+    def __post_init__(self) -> None:
+        if self.ode_tail >= self.steps:
+            raise InvalidField(f"ode_tail is {self.ode_tail} of {self.steps} steps; legal: 1 to {self.steps - 1}")
+
+    @property
+    def coded_steps(self) -> int:
+        """Steps that carry bits."""
+        return self.steps - self.ode_tail
+
+
+@final
+@dataclass(frozen=True)
 class SequenceHeader:
     """All that a decoder must know before the first GOP."""
 
     width: int = uint("width in pixels", 1, 65535)
     height: int = uint("height in pixels", 1, 65535)
-    num_frames: int = uint("frames shown", 1, 2**31 - 1)
+    num_frames: int = uint("frames shown; 0: the end mark says it", 0, 2**31 - 1)
     fps_numerator: int = uint("frames per second, numerator", 1, 2**31 - 1)
     fps_denominator: int = uint("frames per second, denominator", 1, 2**31 - 1)
     gop: int = uint("most frames of a GOP", 1, 4096)
@@ -28,37 +54,23 @@ class SequenceHeader:
     still: int = uint("id of the still coder", 0, 127)
     codebook: int = uint("id of the codebook", 0, 127)
     codebook_parameters: bytes = octets("fields of the codebook", 64)
-    solver: str = choice("solver of the SDE", SOLVERS)
-    diffusion: str = choice("family of g: eta sqrt(2t/(1-t)) or scale t^power", DIFFUSIONS)
-    diffusion_scale: float = milli("eta, or scale of g", 0, 100)
-    diffusion_power: float = milli("power of t in g", 0, 100)
-    steps: int = uint("model evaluations of a GOP", 2, 500)
-    ode_tail: int = uint("closing steps that carry no bits", 1, 499)
-    tail_order: int = uint("order of the closing steps", 1, 2)
-    bit_ramp: int = uint("growth of bits: coded step k has a share (k + 1)^bit_ramp", 0, 4)
-    shift: float = milli("shift of the uniform grid; 0: each GOP writes its own grid", 0, 1000)
+    trajectory: TrajectoryHeader = nested("the SDE and its grid", TrajectoryHeader)
     seed: int = uint("seed of all noise", 0, 2**62 - 1)
     backbone: str = text("name of the backbone", 255)
     weights: bytes = octets("hash of its weights", 8)
     arithmetic: str = text("what the encoder computed with", 255)
     backbone_options: str = text("settings of the backbone", 4095)
     prompt: str = text("text that conditions every GOP", 65535)
+    extensions: Extensions = extensions("what later releases add")
 
     def __post_init__(self) -> None:
-        if self.width * self.height * min(self.gop, self.num_frames) > MOST_PIXELS:
+        if self.width * self.height * min(self.gop, self.num_frames or self.gop) > MOST_PIXELS:
             raise InvalidField(f"{self.gop} frames of {self.width}x{self.height} are too much for one GOP: shorten the GOP")
-        if self.ode_tail >= self.steps:
-            raise InvalidField(f"ode_tail is {self.ode_tail} of {self.steps} steps; legal: 1 to {self.steps - 1}")
 
     @property
     def format(self) -> VideoFormat:
         """Size, length and speed of the video."""
         return VideoFormat(self.width, self.height, self.num_frames, Fraction(self.fps_numerator, self.fps_denominator))
-
-    @property
-    def coded_steps(self) -> int:
-        """Steps that carry bits."""
-        return self.steps - self.ode_tail
 
 
 @final
@@ -70,6 +82,16 @@ class GopHeader:
     symbol_bits: int = uint("bits that the coded steps share; what none can use stays unspent", 0, 2**40)
     levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 499)
     digest: bytes = octets("BLAKE2s of the final latents, cut", 32)
+    extensions: Extensions = extensions("what later releases add")
+
+
+@final
+@dataclass(frozen=True)
+class StillHeader:
+    """What stands before the symbols of a still that the backbone codes."""
+
+    symbol_bits: int = uint("bits that the coded steps share", 0, 2**40)
+    levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 499)
 
 
 @final
@@ -77,5 +99,6 @@ class GopHeader:
 class EndMark:
     """Closes a stream; of fixed size, so that the index is found from the end."""
 
-    total: bytes = octets("bytes of the whole stream, 8 bytes lowest first", 8)
-    index: bytes = octets("bytes of the index unit, 4 bytes lowest first", 4)
+    total: int = fixed("bytes of the whole stream", 8)
+    index: int = fixed("bytes of the index unit", 4)
+    num_frames: int = fixed("frames shown", 4)

@@ -6,13 +6,17 @@ from enum import IntEnum
 from typing import final
 
 from rfcodec.bitstream.fields import ByteReader, varint
-from rfcodec.errors import CorruptRecord
+from rfcodec.errors import CorruptRecord, UnsupportedFeature
 
 CRC_BYTES = 4
+MANDATORY = 128
 
 
 class UnitType(IntEnum):
-    """What a unit holds. GOP starts a group; a decoder skips types that it does not know. GAP is never written."""
+    """What a unit holds. GOP starts a group; GAP is never written.
+
+    A decoder skips unknown types below MANDATORY and refuses those from it on.
+    """
 
     GAP = 0
     SEQUENCE = 1
@@ -53,7 +57,7 @@ def largest_payload(unit_bytes: int) -> int:
 
 
 def read_unit(reader: ByteReader) -> Unit:
-    """The next unit; raises TruncatedStream at an early end and CorruptRecord on a failed checksum.
+    """The next unit; raises TruncatedStream, CorruptRecord on a failed checksum, UnsupportedFeature on a mandatory type.
 
     After a CorruptRecord the reader stands behind the unit, if its length is to be believed.
     """
@@ -65,4 +69,6 @@ def read_unit(reader: ByteReader) -> Unit:
         raise CorruptRecord(
             f"the unit of type {kind} at byte {start} is damaged (checksum); `--partial` decodes what is intact"
         )
+    if kind >= MANDATORY:
+        raise UnsupportedFeature(f"the stream needs units of type {kind}, which this release does not know: use a newer one")
     return Unit(kind, payload)

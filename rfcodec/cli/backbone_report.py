@@ -6,10 +6,11 @@ from typing import Any, get_args
 
 from rfcodec import registry
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import Known, all_profiles
+from rfcodec.backbones.diffusers.profiles import all_profiles
 from rfcodec.backbones.diffusers.sources import MODEL_INDEX, Source, checkpoints, find_source
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import ConfigError
+from rfcodec.protocols import Places
 from rfcodec.types import Geometry
 
 SAID = {"none": "no frame", "first": "first", "last": "last", "first+last": "first and last"}
@@ -30,7 +31,7 @@ def checkpoint_rows() -> list[Facts]:
                 "name": name,
                 "hub": known.hub,
                 "family": known.family,
-                "takes": [words for words in get_args(Known) if words in (known.takes or takes)],
+                "takes": [words for words in get_args(Places) if words in (known.takes or takes)],
                 "licence": known.licence,
             }
         )
@@ -54,7 +55,7 @@ def backbone_facts(name: str, size: tuple[int, int], frames: int, options: Diffu
     open_backbone = registry.load("backbones", name)
     backbone = open_backbone(RuntimeConfig(), {})
     what = (open_backbone.__doc__ or "").partition("\n")[0]
-    facts = {"name": name, "kind": "closed form, no weights", "what": what, "takes": list(get_args(Known))}
+    facts = {"name": name, "kind": "closed form, no weights", "what": what, "takes": list(get_args(Places))}
     return facts | _provenance(backbone) | _sizes(backbone.geometry, size, frames)
 
 

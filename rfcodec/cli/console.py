@@ -18,7 +18,7 @@ from rich.table import Table
 from rfcodec import api, registry
 from rfcodec.codec import Watcher
 from rfcodec.coding.calibrate import Calibration
-from rfcodec.coding.engine import DecodedGop, FinishedGop
+from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.information import information
 from rfcodec.config import RuntimeConfig
 from rfcodec.flow.path import time_of_snr

@@ -8,7 +8,8 @@ from typing import final
 
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import SequenceHeader
-from rfcodec.coding.engine import Engine, make_header, open_backbone, write_options
+from rfcodec.coding.engine import Engine
+from rfcodec.coding.header import make_header, open_backbone, write_options
 from rfcodec.coding.information import FINE_LOG_SNR, information, mean_profile, probe, store_profile
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig, StreamConfig

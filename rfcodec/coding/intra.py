@@ -6,7 +6,7 @@ from typing import final
 import torch
 
 from rfcodec.bitstream import fields, symbols
-from rfcodec.bitstream.headers import GopHeader
+from rfcodec.bitstream.headers import StillHeader
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.planning import choose_levels, measure_profile
 from rfcodec.coding.run import run
@@ -22,7 +22,7 @@ STILL_GOP = 1 << 32  # noise of stills lives beyond that of every GOP
 
 @final
 class TrajectoryFrames:
-    """Implements IntraCoder over an engine. payload: a GOP header without digest, then the symbols.
+    """Implements IntraCoder over an engine. payload: a StillHeader, then the symbols.
 
     `effort` is the encoder's, of which grid and emphasis are used; a decoder needs none.
     """
@@ -35,13 +35,13 @@ class TrajectoryFrames:
         engine, effort = self._engine, self._effort
         target = engine.backbone.encode(engine.pad(frame[None]))
         shape = tuple(target.shape)
-        profile = measure_profile(engine, engine.backbone.condition(self._condition()), target, effort)
+        profile = measure_profile(engine, engine.prepare(self._condition()), target, effort)
         steps = engine.coded_steps
         room = max(8 * max_bytes, steps.count * engine.codebook.least_bits(shape))
         levels = choose_levels(engine, shape, room, profile, effort)
-        head = len(fields.write(GopHeader(0, room, levels, b"")))
+        head = len(fields.write(StillHeader(room, levels)))
         room = max(8 * (max_bytes - head), steps.count * engine.codebook.least_bits(shape))
-        header = GopHeader(0, announced_bits(engine.codebook, shape, room, steps), levels, b"")
+        header = StillHeader(announced_bits(engine.codebook, shape, room, steps), levels)
         plan = engine.gop_plan(header, shape)
         emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
         noise = ChooseNoise(engine.codebook, self._address(), target, plan.step_bits, emphasis, lambda k, mse: None)
@@ -51,7 +51,7 @@ class TrajectoryFrames:
     def decode(self, data: bytes) -> Frame:
         """Replays the trajectory."""
         reader = fields.ByteReader(data)
-        header = fields.read(GopHeader, reader)
+        header = fields.read(StillHeader, reader)
         plan = self._engine.gop_plan(header, self._engine.shape(1))
         values = symbols.unpack(reader.take(math.ceil(sum(plan.step_bits) / 8)), plan.step_bits)
         return self._run(plan, ReplayNoise(self._engine.codebook, self._address(), values, plan.step_bits))

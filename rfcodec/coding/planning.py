@@ -47,7 +47,7 @@ def native_budget(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -
         bits = engine.codebook.least_bits(shape)
         if bits != engine.codebook.usable_bits(shape, 1 << 40):
             raise ConfigError("how many bits? give one of bpp, kbps and bytes")
-        header = GopHeader(span.index, bits * engine.header.coded_steps, (), bytes(effort.digest_bytes))
+        header = GopHeader(span.index, bits * engine.header.trajectory.coded_steps, (), bytes(effort.digest_bytes))
         size = unit_size(len(fields.write(header))) + unit_size(-(-header.symbol_bits // 8)) + SIDE_INFO_FRAMING
         needed.append(math.ceil(size / float(1 - budget.reference_share) / float(budget.share)))
     return max(needed) + overhead(engine, [max(needed)] * len(spans))
@@ -74,7 +74,7 @@ def measure_profile(engine: Engine, condition: Any, target: Latents, effort: Enc
 
 @dataclass(frozen=True)
 class GopFacts:
-    """What the plan of a GOP stands on: its coded side information, the shape c f h w that is coded, its profile."""
+    """What the plan of a GOP is made from: its coded side information, the shape c f h w that is coded, its profile."""
 
     span: GopSpan
     budget: GopBudget
@@ -106,24 +106,24 @@ def choose_levels(
     engine: Engine, shape: Shape, bits: int, profile: InformationProfile, effort: EncoderConfig
 ) -> tuple[int, ...]:
     """The grid on which every bit carries the same information, then the ODE tail; empty where the grid is uniform."""
-    if engine.header.shift:
+    if engine.header.trajectory.shift:
         return ()
     efficiency = effort.efficiency or engine.codebook.efficiency
     widths = split_bits(engine.codebook, shape, bits, engine.coded_steps)
     nats_per_bit = effort.information_share * efficiency * math.log(2) / math.prod(shape)
     coded = information_levels(profile, [nats_per_bit * width for width in widths])
-    tail = tail_levels(coded[-1], effort.tail_end or engine.backbone.tail_end, engine.header.ode_tail)
+    tail = tail_levels(coded[-1], effort.tail_end or engine.backbone.tail_end, engine.header.trajectory.ode_tail)
     return within_range(coded + tail)
 
 
 def choice_emphasis(engine: Engine, span: GopSpan, shape: Shape, effort: EncoderConfig, mask: Video | None) -> Emphasis:
-    """What the choice cares for: the region of a mask, the tail that the next GOP stands on, what is least known."""
+    """What the choice cares for: the region of a mask, what the next GOP continues, what is least known."""
     weights = torch.ones(1, shape[1], 1, 1)
     if mask is not None:
         # latent frames that the condition gives are not coded
         weights = region_weights(engine, mask, span, effort.roi_gain)[:, -shape[1] :]
-    if span.tail:
-        weights[:, -span.tail :] *= effort.tail_weight
+    if span.carried:
+        weights[:, -span.carried :] *= effort.carried_weight
     return Emphasis(weights, effort.spectral_emphasis)
 
 

@@ -49,19 +49,19 @@ class EtaDiffusion:
 
 @dataclass(frozen=True)
 class PowerDiffusion:
-    """g = scale t^power; GVCC (arXiv 2603.26571) uses 3 t^2."""
+    """g = gain t^power; GVCC (arXiv 2603.26571) uses 3 t^2."""
 
-    scale: float = 3.0
+    gain: float = 3.0
     power: float = 2.0
 
     def g(self, t: float) -> float:
-        """g(t) = scale t^power."""
-        return self.scale * t**self.power
+        """g(t) = gain t^power."""
+        return self.gain * t**self.power
 
     def refresh(self, t: float, s: float) -> float:
-        """scale^2 (t^p - s^p) / p with p = 2 power - 1, and scale^2 ln(t / s) at p = 0."""
+        """gain^2 (t^p - s^p) / p with p = 2 power - 1, and gain^2 ln(t / s) at p = 0."""
         p = 2 * self.power - 1
-        return self.scale**2 * (math.log(t / s) if p == 0 else (t**p - s**p) / p)
+        return self.gain**2 * (math.log(t / s) if p == 0 else (t**p - s**p) / p)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import final
 
 from torch import Tensor
 
-from rfcodec.coding.engine import DecodedGop
+from rfcodec.coding.decoded import DecodedGop
 from rfcodec.coding.run import run
 from rfcodec.config import RuntimeConfig
 from rfcodec.flow.time_grid import level_to_time, tail_levels, time_to_level, within_range

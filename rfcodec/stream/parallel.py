@@ -14,11 +14,11 @@ from typing import final
 
 from rfcodec import registry
 from rfcodec.bitstream import fields
-from rfcodec.bitstream.container import read_preamble
-from rfcodec.bitstream.fields import ByteReader
+from rfcodec.bitstream.container import read_header
 from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.codec import GopEncoder, Watcher, open_decoder, open_encoder
-from rfcodec.coding.engine import Boundary, Engine, FinishedGop
+from rfcodec.coding.decoded import Boundary, FinishedGop
+from rfcodec.coding.engine import Engine
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.executors.base import Executor, in_order, open_executor
@@ -125,7 +125,7 @@ class _EncodeGop:
 class _DecodeGop:
     def __init__(self, data: bytes, runtime: RuntimeConfig) -> None:
         self._data, self._runtime = data, runtime
-        self._engine = open_decoder(read_preamble(ByteReader(data)), runtime)
+        self._engine = open_decoder(read_header(data), runtime)
 
     def __call__(self, first: int) -> DecodedFrames:
         return next(seek(self._engine, self._data, first, Watcher(), self._runtime))

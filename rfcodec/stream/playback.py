@@ -12,7 +12,8 @@ from rfcodec.bitstream.fields import ByteReader
 from rfcodec.bitstream.records import unit_size
 from rfcodec.codec import Watcher
 from rfcodec.codec import decode as decode_records
-from rfcodec.coding.engine import Boundary, DecodedGop, Engine
+from rfcodec.coding.decoded import Boundary, DecodedGop
+from rfcodec.coding.engine import Engine
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import ArithmeticWarning, BitstreamError, InvalidField, TruncatedStream
 from rfcodec.stream import display

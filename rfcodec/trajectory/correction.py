@@ -21,37 +21,37 @@ class Correction(Protocol):
 
 @final
 class ChooseCorrection:
-    """Encoder: codes the residual of the last `tail` latent frames in at most max_bytes."""
+    """Encoder: codes the residual of the last `carried` latent frames in at most max_bytes."""
 
-    def __init__(self, corrector: Corrector | None, target: Latents, tail: int, max_bytes: int) -> None:
+    def __init__(self, corrector: Corrector | None, target: Latents, carried: int, max_bytes: int) -> None:
         self.data = b""
-        self._corrector, self._target, self._tail, self._max_bytes = corrector, target, tail, max_bytes
+        self._corrector, self._target, self._carried, self._max_bytes = corrector, target, carried, max_bytes
 
     def __call__(self, latents: Latents) -> Latents:
         """Codes, then applies what was coded."""
-        if self._corrector and self._tail and self._max_bytes:
-            residual = self._target[:, -self._tail :] - latents[:, -self._tail :].to(self._target.device)
+        if self._corrector and self._carried and self._max_bytes:
+            residual = self._target[:, -self._carried :] - latents[:, -self._carried :].to(self._target.device)
             self.data = self._corrector.encode(residual, self._max_bytes)
             if not self.data:
                 log.warning(
                     "the correction does not fit its %d bytes: none is sent; raise correction_share", self._max_bytes
                 )
-        return ReplayCorrection(self._corrector, self.data, self._tail)(latents)
+        return ReplayCorrection(self._corrector, self.data, self._carried)(latents)
 
 
 @final
 class ReplayCorrection:
-    """Both sides: adds the coded residual to the last `tail` latent frames."""
+    """Both sides: adds the coded residual to the last `carried` latent frames."""
 
-    def __init__(self, corrector: Corrector | None, data: bytes, tail: int) -> None:
+    def __init__(self, corrector: Corrector | None, data: bytes, carried: int) -> None:
         self.data = data
-        self._corrector, self._tail = corrector, tail
+        self._corrector, self._carried = corrector, carried
 
     def __call__(self, latents: Latents) -> Latents:
         """The sum; without data the latents as they are."""
-        if not (self._corrector and self.data and self._tail):
+        if not (self._corrector and self.data and self._carried):
             return latents
         corrected = latents.clone()
-        piece = corrected[:, -self._tail :]
+        piece = corrected[:, -self._carried :]
         piece += self._corrector.decode(self.data, tuple(piece.shape)).to(latents.device)
         return corrected

@@ -32,7 +32,7 @@ def file_budget(config: EncoderConfig, video: VideoFormat) -> int | None:
 
 @dataclass(frozen=True)
 class GopBudget:
-    """Bytes that one GOP may take: all in all, for its reference frames, and for the correction of its tail.
+    """Bytes that one GOP may take: all in all, for its reference frames, and for the correction of its carried frames.
 
     `share` is the GOP's part of all GOPs' bytes, `reference_share` the references' part of the GOP's.
     """
@@ -61,7 +61,7 @@ class RatePlan:
         for span, weight in zip(spans, weights, strict=True):
             total = available * (done + weight) // whole - available * done // whole
             references = total * span.references * per_reference // weight
-            correction = int((total - references) * config.correction_share) if span.tail else 0
+            correction = int((total - references) * config.correction_share) if span.carried else 0
             shares = Fraction(weight, whole), Fraction(span.references * per_reference, weight)
             budgets.append(GopBudget(total, references, correction, *shares))
             done += weight

@@ -88,8 +88,8 @@ class TrajectoryStep:
 
 def _diffusion(config: TrajectoryConfig) -> Diffusion:
     if config.diffusion == "eta":
-        return EtaDiffusion(config.scale)
-    return PowerDiffusion(config.scale, config.power)
+        return EtaDiffusion(config.eta)
+    return PowerDiffusion(config.gain, config.power)
 
 
 def _posterior(diffusion: Diffusion) -> Solver:

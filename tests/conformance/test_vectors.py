@@ -199,7 +199,7 @@ def test_vectors_use_every_part_of_the_syntax():
     headers = {name: header for name, (header, _, _) in parsed.items()}
     assert {header.mode for header in headers.values()} == {1, 2, 3}
     assert {header.codebook for header in headers.values()} == {1, 3}
-    assert {header.solver for header in headers.values()} == {"posterior", "euler_maruyama"}
-    assert {header.diffusion for header in headers.values()} == {"eta", "power"}
-    assert headers["gvcc"].shift > 0
+    assert {header.trajectory.solver for header in headers.values()} == {"posterior", "euler_maruyama"}
+    assert {header.trajectory.diffusion for header in headers.values()} == {"eta", "power"}
+    assert headers["gvcc"].trajectory.shift > 0
     assert {kind for _, units, _ in parsed.values() for kind in (unit.type for unit in units)} == {2, 3, 4, 5, 6}

@@ -157,16 +157,16 @@ def reference(width, height, rmse=0.0, shade=0):
 
 def test_what_cannot_be_conditioned_on_is_refused(backbone):
     with pytest.raises(UnsupportedCondition, match="text"):
-        backbone.condition(Condition(*legal(backbone), text="a cat"))
+        backbone.prepare(Condition(*legal(backbone), text="a cat"))
 
 
 def test_an_empty_text_is_no_text(backbone):
-    backbone.condition(Condition(*legal(backbone), text=""))
+    backbone.prepare(Condition(*legal(backbone), text=""))
 
 
 def estimate(backbone, condition, t=0.999):
     recorder = Recorder((1.0, 1 - t, 0.0))
-    backbone.run(backbone.condition(condition), recorder)
+    backbone.run(backbone.prepare(condition), recorder)
     _, x, v = recorder.calls[1]
     return backbone.decode(x - v).astype(float)
 
@@ -175,8 +175,8 @@ def test_references_reach_the_model(backbone):
     count, width, height = legal(backbone)
     first, last = reference(width, height), reference(width, height, shade=-50)
     free = estimate(backbone, Condition(count, width, height))
-    one = estimate(backbone, Condition(count, width, height, first=first))
-    both = estimate(backbone, Condition(count, width, height, first=first, last=last))
+    one = estimate(backbone, Condition.between((count, width, height), first=first))
+    both = estimate(backbone, Condition.between((count, width, height), first=first, last=last))
 
     def error(frames, place, still):
         return np.mean((frames[place] - still.frame) ** 2)
@@ -189,10 +189,10 @@ def test_references_reach_the_model(backbone):
 def test_a_bad_reference_counts_less(backbone):
     count, width, height = legal(backbone)
     free, bad, good = (
-        Condition(count, width, height, first=first)
+        Condition.between((count, width, height), first=first)
         for first in (None, reference(width, height, 60.0), reference(width, height, 0.5))
     )
-    profiles = [backbone.profile(backbone.condition(condition)) for condition in (free, bad, good)]
+    profiles = [backbone.profile(backbone.prepare(condition)) for condition in (free, bad, good)]
     if None not in profiles:
         mmse = [profile.at(1.0) for profile in profiles]
         assert mmse[0] > mmse[1] > mmse[2]
@@ -204,16 +204,16 @@ def test_one_frame_takes_a_first_reference_alone(backbone):
     _, width, height = legal(backbone)
     still = reference(width, height)
     for condition in (
-        Condition(1, width, height, first=still),
-        Condition(1, width, height, first=still, last=still),
+        Condition.between((1, width, height), first=still),
+        Condition.between((1, width, height), first=still, last=still),
     ):
-        prepared = backbone.condition(condition)
+        prepared = backbone.prepare(condition)
         shape = backbone.geometry.latent_shape(1, width, height)
         assert tuple(backbone.run(prepared, Recorder((1.0, 0.5, 0.0))).shape) == shape
 
 
 def test_a_profile_falls_with_the_snr(backbone):
-    profile = backbone.profile(backbone.condition(Condition(*legal(backbone))))
+    profile = backbone.profile(backbone.prepare(Condition(*legal(backbone))))
     assert profile is None or isinstance(profile, InformationProfile)
     if profile:
         mmse = [profile.at(t) for t in (1.0, 0.9, 0.5, 0.2, 0.05)]
@@ -227,7 +227,7 @@ def test_a_profile_falls_with_the_snr(backbone):
 def test_run_calls_the_step_once_for_each_evaluation_and_in_order(backbone, grid):
     count, width, height = legal(backbone)
     recorder = Recorder(grid)
-    final = backbone.run(backbone.condition(Condition(count, width, height)), recorder)
+    final = backbone.run(backbone.prepare(Condition(count, width, height)), recorder)
     shape = backbone.geometry.latent_shape(count, width, height)
     assert recorder.calls[0] == ("start", shape)
     assert [call[0] for call in recorder.calls[1:]] == list(range(len(grid) - 1))
@@ -245,14 +245,14 @@ def test_run_hands_each_state_back_and_returns_the_last(backbone):
             return State(torch.full_like(state.x, float(k + 1)))
 
     counter = Counter((1.0, 0.7, 0.3, 0.0))
-    final = backbone.run(backbone.condition(Condition(*legal(backbone))), counter)
+    final = backbone.run(backbone.prepare(Condition(*legal(backbone))), counter)
     assert [float(x.unique()) for _, x, _ in counter.calls[2:]] == [1.0, 2.0]
     assert float(final.unique()) == 3.0
 
 
 def test_run_is_deterministic(backbone):
-    condition = Condition(*legal(backbone), first=reference(*legal(backbone)[1:]))
-    one, two = (backbone.run(backbone.condition(condition), Recorder((1.0, 0.6, 0.2, 0.0))) for _ in range(2))
+    condition = Condition.between(legal(backbone), first=reference(*legal(backbone)[1:]))
+    one, two = (backbone.run(backbone.prepare(condition), Recorder((1.0, 0.6, 0.2, 0.0))) for _ in range(2))
     assert torch.equal(one, two)
 
 
@@ -268,8 +268,8 @@ def fingerprint(name):
     torch.set_num_threads(1)
     backbone = registry.load("backbones", name)(RuntimeConfig(threads=1), {})
     count, width, height = legal(backbone)
-    condition = Condition(count, width, height, first=reference(width, height, 2.0))
-    state = backbone.run(backbone.condition(condition), Recorder((1.0, 0.6, 0.2, 0.0)))
+    condition = Condition.between((count, width, height), first=reference(width, height, 2.0))
+    state = backbone.run(backbone.prepare(condition), Recorder((1.0, 0.6, 0.2, 0.0)))
     digest = hashlib.sha256(state.numpy().tobytes())
     digest.update(backbone.encode(noisy_frames(count, width, height)).numpy().tobytes())
     digest.update(backbone.decode(state).tobytes())

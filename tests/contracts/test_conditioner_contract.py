@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conditioning.corrections import TransformCorrector, ZlibCorrector
+from conditioning.spans import write_reference
 from rfcodec import registry
-from rfcodec.coding.engine import Engine, make_header, open_backbone
+from rfcodec.coding.engine import Engine
+from rfcodec.coding.header import make_header, open_backbone
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
 from rfcodec.errors import BitstreamError
@@ -79,7 +81,7 @@ def test_plans_show_every_frame_once(mode, num_frames, gop):
         assert span.num_shown >= 1
         assert 0 <= span.overlap < span.num_frames
         assert span.references >= 0
-        assert span.tail >= 0
+        assert span.carried >= 0
     assert spans[0].overlap == 0
     assert all(span.num_frames == gop for span in spans[:-1])
 
@@ -98,7 +100,7 @@ def test_plans_of_any_length(mode, num_frames, gop):
 @pytest.mark.parametrize(("num_frames", "gop"), LENGTHS)
 def test_t2v_is_disjoint_and_pays_for_no_reference(num_frames, gop):
     spans = list(open_mode("t2v").plan(num_frames, gop))
-    assert all(span.overlap == span.references == span.tail == 0 for span in spans)
+    assert all(span.overlap == span.references == span.carried == 0 for span in spans)
     assert len(spans) == -(-num_frames // gop)
 
 
@@ -106,7 +108,7 @@ def test_t2v_is_disjoint_and_pays_for_no_reference(num_frames, gop):
 def test_i2v_pays_for_one_reference_and_has_tails_where_others_follow(num_frames, gop):
     spans = list(open_mode("i2v").plan(num_frames, gop))
     assert [span.references for span in spans] == [1] + [0] * (len(spans) - 1)
-    assert [bool(span.tail) for span in spans] == [True] * (len(spans) - 1) + [False]
+    assert [bool(span.carried) for span in spans] == [True] * (len(spans) - 1) + [False]
 
 
 @pytest.mark.parametrize(("num_frames", "gop"), LENGTHS)
@@ -114,7 +116,7 @@ def test_flf2v_pays_for_each_boundary_once(num_frames, gop):
     spans = list(open_mode("flf2v").plan(num_frames, gop))
     boundaries = {span.start for span in spans} | {span.stop - 1 for span in spans}
     assert sum(span.references for span in spans) == len(boundaries)
-    assert all(span.tail == 0 for span in spans)
+    assert all(span.carried == 0 for span in spans)
 
 
 @pytest.mark.parametrize("mode", ["i2v", "flf2v"])
@@ -139,20 +141,20 @@ def test_the_decoder_reads_what_the_encoder_emitted(mode, num_frames, gop):
         assert isinstance(side_info, bytes)
         np.testing.assert_array_equal(source, before)
         # another instance reads them: nothing but the bytes passes
-        known = open_mode(mode, prompt="a street").condition(side_info, span, previous)
-        assert known.get("text", "") == "a street"
-        assert set(known) <= {"text", "first", "last"}
+        known = open_mode(mode, prompt="a street").read(side_info, span, previous)
+        assert known.text == "a street"
         check_references(mode, span, known, source, previous)
-        condition = Condition(span.num_frames, WIDTH, HEIGHT, **known)
+        condition = Condition(span.num_frames, WIDTH, HEIGHT, known.text, known.references)
         previous = FakeDecoded(condition, np.clip(source.astype(int) + 6, 0, 255).astype(np.uint8))
 
 
 def check_references(mode, span, known, source, previous):
-    first, last = known.get("first"), known.get("last")
+    places = [reference.position for reference in known.references]
+    first, last = (known.references[0], known.references[-1]) if places else (None, None)
     if mode == "t2v":
-        assert first is last is None
+        assert places == []
     elif mode in ("i2v", "i2v-gvcc"):
-        assert last is None
+        assert places == [0]
         if previous is None:
             np.testing.assert_array_equal(first.frame, source[0])
             assert first.rmse == 0
@@ -163,8 +165,7 @@ def check_references(mode, span, known, source, previous):
     else:
         # png is exact, and the shared boundary is the one that was sent
         np.testing.assert_array_equal(first.frame, source[0])
-        assert last is not None
-        assert (last is known["first"]) == (span.num_frames == 1)
+        assert places == sorted({0, span.num_frames - 1})
         np.testing.assert_array_equal(last.frame, source[-1])
         assert last.rmse == 0
 
@@ -175,11 +176,10 @@ def test_the_error_that_is_sent_is_that_of_the_still(mode, still):
     frames = smooth_frames(5)
     conditioner = open_mode(mode, still)
     span = next(iter(conditioner.plan(5, 5)))
-    known = conditioner.condition(conditioner.emit(frames, span, 500, None), span, None)
-    for place, side in ((0, "first"), (-1, "last")):
-        if known.get(side):
-            error = np.sqrt(np.mean((frames[place].astype(float) - known[side].frame) ** 2))
-            assert error <= known[side].rmse < error + 0.2501
+    known = conditioner.read(conditioner.emit(frames, span, 500, None), span, None)
+    for reference in known.references:
+        error = np.sqrt(np.mean((frames[reference.position].astype(float) - reference.frame) ** 2))
+        assert error <= reference.rmse < error + 0.2501
 
 
 @pytest.mark.parametrize("max_bytes", [300, 1000, 5000])
@@ -196,16 +196,44 @@ def test_a_chain_cannot_begin_in_its_middle():
     assert conditioner.chained
     span = list(conditioner.plan(9, 5))[1]
     with pytest.raises(BitstreamError, match="GOP 1"):
-        conditioner.condition(b"\0", span, None)
+        conditioner.read(b"\0", span, None)
 
 
 def test_flf2v_without_the_gop_before_keeps_what_it_holds_itself():
     frames, conditioner = smooth_frames(9), open_mode("flf2v")
     assert not conditioner.chained
     span = list(conditioner.plan(9, 5))[1]
-    known = conditioner.condition(conditioner.emit(frames[4:9], span, 5000, None), span, None)
-    assert known["first"] is None
-    np.testing.assert_array_equal(known["last"].frame, frames[-1])
+    known = conditioner.read(conditioner.emit(frames[4:9], span, 5000, None), span, None)
+    (last,) = known.references
+    assert last.position == 4
+    np.testing.assert_array_equal(last.frame, frames[-1])
+
+
+@pytest.mark.parametrize("mode", ["i2v", "flf2v"])
+def test_further_references_stand_anywhere_in_a_gop(mode):
+    """A stream may hold more than the boundaries: they are read, and Gaussian backbones take them."""
+    frames, conditioner = smooth_frames(9), open_mode(mode)
+    span = next(iter(conditioner.plan(9, 9)))
+    further = write_reference(open_still("png", WIDTH, HEIGHT), 3, frames[3], 5000)
+    side_info = conditioner.emit(frames[:1] if mode == "i2v" else frames, span, 5000, None)
+    if mode == "flf2v":
+        first = write_reference(open_still("png", WIDTH, HEIGHT), 0, frames[0], 5000)
+        side_info = first + further + side_info[len(first) :]
+    else:
+        side_info += further
+    known = conditioner.read(side_info, span, None)
+    assert [reference.position for reference in known.references] == ([0, 3] if mode == "i2v" else [0, 3, 8])
+    np.testing.assert_array_equal(known.references[1].frame, frames[3])
+
+
+@pytest.mark.parametrize("places", [(0, 0), (3, 1), (5,), (0, 9)])
+def test_references_out_of_order_or_of_the_gop_are_refused(places):
+    still = open_still("png", WIDTH, HEIGHT)
+    side_info = b"".join(write_reference(still, place, smooth_frames(1)[0], 5000) for place in places)
+    for mode in ("i2v", "flf2v"):
+        conditioner = open_mode(mode)
+        with pytest.raises(BitstreamError, match="out of order"):
+            conditioner.read(side_info, next(iter(conditioner.plan(5, 5))), None)
 
 
 def test_t2v_has_no_side_information():
@@ -213,7 +241,7 @@ def test_t2v_has_no_side_information():
     span = GopSpan(0, 0, 5)
     assert conditioner.emit(smooth_frames(5), span, 1000, None) == b""
     with pytest.raises(BitstreamError):
-        conditioner.condition(b"\0", span, None)
+        conditioner.read(b"\0", span, None)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -224,13 +252,13 @@ def test_any_side_information_is_a_condition_or_an_error_of_the_stream(mode, dat
     span = list(conditioner.plan(13, 5))[index]
     previous = FakeDecoded(Condition(5, WIDTH, HEIGHT), smooth_frames(5)) if index else None
     try:
-        known = conditioner.condition(data, span, previous)
+        known = conditioner.read(data, span, previous)
     except BitstreamError:
         return
-    for side in ("first", "last"):
-        if known.get(side):
-            assert known[side].frame.shape == (HEIGHT, WIDTH, 3)
-            assert np.isfinite(known[side].rmse)
+    for reference in known.references:
+        assert reference.frame.shape == (HEIGHT, WIDTH, 3)
+        assert np.isfinite(reference.rmse)
+        assert 0 <= reference.position < span.num_frames
 
 
 @pytest.mark.parametrize("mode", ["i2v", "flf2v"])
@@ -240,7 +268,7 @@ def test_cut_side_information_is_refused(mode):
     side_info = conditioner.emit(smooth_frames(5), span, 5000, None)
     for length in range(0, len(side_info), 7):
         with pytest.raises(BitstreamError):
-            conditioner.condition(side_info[:length], span, None)
+            conditioner.read(side_info[:length], span, None)
 
 
 # Still coders

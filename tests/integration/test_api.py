@@ -11,11 +11,21 @@ import torch
 
 import rfcodec
 from rfcodec import api, codec
-from rfcodec.bitstream.container import read_gops, read_preamble, read_units
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.container import END_BYTES, PREAMBLE, closing_units, read_gops, read_preamble, read_units
 from rfcodec.bitstream.fields import ByteReader
+from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.codec import Watcher
-from rfcodec.coding.engine import DecodedGop
-from rfcodec.errors import ArithmeticWarning, BackboneMismatch, FrameRangeError
+from rfcodec.coding.decoded import DecodedGop
+from rfcodec.errors import (
+    ArithmeticWarning,
+    BackboneMismatch,
+    DamageWarning,
+    FrameRangeError,
+    InvalidField,
+    TruncatedStream,
+    UnsupportedFeature,
+)
 from rfcodec.stream.playback import record_size
 from rfcodec.types import VideoFormat
 
@@ -213,6 +223,59 @@ def test_nothing_warns_in_everyday_use(clip, tmp_path):
 def test_without_a_digest_nothing_is_known(clip, tmp_path):
     rfcodec.encode(clip, tmp_path / "a.rfv", bytes=3000, digest_bytes=0, **SMALL)
     assert [piece.digest_ok for piece in rfcodec.decode(tmp_path / "a.rfv")] == [None] * 3
+
+
+def rewritten(stream, path, num_frames=None, **changes):
+    """The stream with another sequence header, and the index and end mark that fit it."""
+    reader = ByteReader(stream.read_bytes())
+    header = read_preamble(reader)
+    units = [Unit(UnitType.SEQUENCE, fields.write(replace(header, **changes)))]
+    units += [unit for unit in read_units(reader) if unit.type != UnitType.INDEX]
+    data, offsets = bytearray(PREAMBLE), []
+    for unit in units:
+        offsets += [len(data)] if unit.type == UnitType.GOP else []
+        data += unit.write()
+    count = header.num_frames if num_frames is None else num_frames
+    path.write_bytes(data + closing_units(tuple(offsets), len(data), count))
+    return path
+
+
+def test_an_extension_that_may_be_skipped_is_skipped(stream, tmp_path):
+    extended = rewritten(stream, tmp_path / "a.rfv", extensions=(("loudness", b"of another release"),))
+    assert extended.stat().st_size > stream.stat().st_size
+    assert np.array_equal(frames_of(extended), frames_of(stream))
+    assert "loudness" in str(rfcodec.info(extended).lines)
+
+
+def test_an_extension_that_must_be_known_is_refused_by_name(stream, tmp_path):
+    extended = rewritten(stream, tmp_path / "a.rfv", extensions=(("Layers", b""),))
+    with pytest.raises(UnsupportedFeature, match=r"'Layers'.*newer"):
+        frames_of(extended)
+
+
+@pytest.mark.parametrize("mode", ["t2v", "i2v", "flf2v"])
+def test_the_number_of_frames_may_stand_in_the_end_mark_alone(clip, tmp_path, mode):
+    """As a live stream has it: whole files, seeking and files without their end."""
+    rfcodec.encode(clip, tmp_path / "known.rfv", bytes=4000, **SMALL | {"mode": mode})
+    expected = frames_of(tmp_path / "known.rfv")
+    path = rewritten(tmp_path / "known.rfv", tmp_path / "open.rfv", num_frames=len(clip), **{"num_frames": 0})
+    assert np.array_equal(frames_of(path), expected)
+    assert np.array_equal(frames_of(path, frames=(6, None)), expected[6:])
+    assert rfcodec.info(path).header.num_frames == len(clip)
+    cut = tmp_path / "cut.rfv"
+    cut.write_bytes(path.read_bytes()[:-END_BYTES])
+    with pytest.raises(TruncatedStream, match="end mark"):
+        frames_of(cut)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamageWarning)
+        found = frames_of(cut, partial=True)
+    assert len(found) >= len(expected)  # the last GOP may have been shorter: nothing says so
+    assert np.array_equal(found[: len(expected) - 4], expected[: len(expected) - 4])
+
+
+def test_an_end_mark_that_contradicts_the_header_is_refused(stream, tmp_path):
+    with pytest.raises(InvalidField, match="counts 12 frames, the header 13"):
+        frames_of(rewritten(stream, tmp_path / "a.rfv", num_frames=12))
 
 
 def test_info_opens_no_model(stream, monkeypatch):

@@ -382,7 +382,7 @@ def decode_with_care(path, **more):
         warnings.simplefilter("ignore", ArithmeticWarning)
         try:
             header = read_preamble(ByteReader(path.read_bytes()))
-            if header.format.pixels > MOST_PIXELS or header.steps > 50:
+            if header.format.pixels > MOST_PIXELS or header.trajectory.steps > 50:
                 return None
             return frames_of(path, **more)
         except OURS:

@@ -78,7 +78,7 @@ def test_weights_are_means_over_what_a_latent_covers(make_clip):
     torch.testing.assert_close(weights, wanted)
     # coded without the first latent frame, and with a tail
     emphasis = choice_emphasis(
-        engine, GopSpan(0, 0, 9, tail=1), (2, 2, 3, 3), EncoderConfig(roi_gain=5.0, tail_weight=2.0), video
+        engine, GopSpan(0, 0, 9, carried=1), (2, 2, 3, 3), EncoderConfig(roi_gain=5.0, carried_weight=2.0), video
     )
     torch.testing.assert_close(emphasis.weights, wanted[:, 1:] * torch.tensor([1.0, 2.0]).view(1, 2, 1, 1))
 

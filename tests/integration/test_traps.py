@@ -14,9 +14,9 @@ from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors,
 from rfcodec.backbones.diffusers.layout import Layout
 from rfcodec.backbones.diffusers.loading import open_pipeline
 from rfcodec.backbones.diffusers.pipeline import drive
-from rfcodec.backbones.diffusers.profiles import Known, built_in
+from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
-from rfcodec.coding.engine import open_backbone
+from rfcodec.coding.header import open_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, UnsupportedCondition
 
@@ -29,7 +29,7 @@ def live():
 
     def make(name, known, driver="pipeline", **options):
         backbone = open_pipeline(RuntimeConfig(), {"driver": driver, **options}, tiny_models.build(name))
-        return backbone, backbone.condition(checks.condition_of(backbone, known))
+        return backbone, backbone.prepare(checks.condition_of(backbone, known))
 
     return make
 
@@ -92,7 +92,7 @@ def test_the_known_frame_reaches_the_model(name, live):
     backbone, prepared = live(name, "first")
     condition = prepared.condition
     other = dataclasses.replace(condition.first, frame=255 - condition.first.frame)
-    changed = backbone.condition(dataclasses.replace(condition, first=other))
+    changed = backbone.prepare(dataclasses.replace(condition, references=(other, *condition.references[1:])))
     f = prepared.shape[1]
     assert checks.relative(run(backbone, changed)[:, -f:], run(backbone, prepared)[:, -f:]) > 1e-4
 
@@ -126,13 +126,13 @@ def test_what_a_model_cannot_take_is_an_error(name, live):
     backbone, _ = live(name, checks.conditions(name)[0])
     family = next(profile.family for profile in built_in() if profile.id == checks.profile_of(name))
     takes = {known for profile in built_in() if profile.family == family for known in profile.takes}
-    for known in Known.__args__:
+    for known in ("none", "first", "last", "first+last"):
         condition = checks.condition_of(backbone, known)
         if known in takes:
-            assert backbone.condition(condition).profile.family == family
+            assert backbone.prepare(condition).profile.family == family
         else:
             with pytest.raises(UnsupportedCondition, match=family):
-                backbone.condition(condition)
+                backbone.prepare(condition)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_an_option_without_effect_is_an_error(name, options, live):
 @pytest.mark.parametrize("name", ["wan22-ti2v-t2v", "ltx-t2v"])
 def test_a_pipeline_of_the_family_takes_what_the_loaded_one_cannot(name, live):
     backbone, prepared = live(name, "first")
-    assert type(prepared.pipeline) is not type(backbone.condition(checks.condition_of(backbone, "none")).pipeline)
+    assert type(prepared.pipeline) is not type(backbone.prepare(checks.condition_of(backbone, "none")).pipeline)
     expected, other = live({"ltx-t2v": "ltx-i2v"}.get(name, "wan22-ti2v"), "first")
     assert torch.equal(run(backbone, prepared), run(expected, other))
 
@@ -155,7 +155,7 @@ def test_a_pipeline_of_the_family_takes_what_the_loaded_one_cannot(name, live):
 def test_a_loaded_pipeline_embeds_text_as_its_relative_does(live, tmp_path):
     loaded = open_backbone(str(tiny_models.save("ltx-t2v", tmp_path / "model")), "driver=pipeline", RuntimeConfig())
     expected, prepared = live("ltx-condition", "first+last")
-    found = loaded.condition(checks.condition_of(loaded, "first+last"))
+    found = loaded.prepare(checks.condition_of(loaded, "first+last"))
     assert torch.equal(run(loaded, found), run(expected, prepared))
 
 
@@ -230,7 +230,7 @@ def test_an_attention_backend_of_another_model_is_not_inherited(tmp_path):
     other = tiny_models.build("wan-t2v")
     other.transformer.set_attention_backend("_native_math")
     backbone = open_backbone(str(folder), "", RuntimeConfig())
-    model = backbone.condition(checks.condition_of(backbone, "none")).pipeline.transformer
+    model = backbone.prepare(checks.condition_of(backbone, "none")).pipeline.transformer
     backends = {module.processor._attention_backend for module in model.modules() if hasattr(module, "processor")}
     assert {getattr(backend, "value", backend) for backend in backends} == {"native"}
     tiny_models.build("wan-t2v").transformer.set_attention_backend("native")
@@ -242,7 +242,7 @@ def test_an_attention_backend_of_another_model_is_not_inherited(tmp_path):
 def test_layers_that_must_stay_float32_do(tmp_path):
     folder = tiny_models.save("wan-t2v", tmp_path / "model")
     backbone = open_backbone(str(folder), "dtype=bfloat16", RuntimeConfig())
-    pipe = backbone.condition(checks.condition_of(backbone, "none")).pipeline
+    pipe = backbone.prepare(checks.condition_of(backbone, "none")).pipeline
     kinds = {parameter.dtype for parameter in pipe.transformer.parameters()}
     assert kinds == {torch.float32, torch.bfloat16}
     assert {parameter.dtype for parameter in pipe.vae.parameters()} == {torch.float32}
@@ -253,7 +253,7 @@ def test_loaded_weights_compute_what_live_ones_do(name, tmp_path):
     known = checks.conditions(name)[0]
     loaded = open_backbone(str(tiny_models.save(name, tmp_path / name)), "", RuntimeConfig())
     live = open_pipeline(RuntimeConfig(), {}, tiny_models.build(name))
-    results = [run(backbone, backbone.condition(checks.condition_of(backbone, known))) for backbone in (loaded, live)]
+    results = [run(backbone, backbone.prepare(checks.condition_of(backbone, known))) for backbone in (loaded, live)]
     assert torch.equal(*results)
     assert loaded.identity.weights == live.identity.weights
 
@@ -282,7 +282,7 @@ def test_a_configuration_that_names_a_missing_expert_is_mended(tmp_path):
     pipe.save_pretrained(tmp_path / "model")
     for driver in ("native", "pipeline"):
         backbone = open_backbone(str(tmp_path / "model"), f"driver={driver}", RuntimeConfig())
-        run(backbone, backbone.condition(checks.condition_of(backbone, "none")))
+        run(backbone, backbone.prepare(checks.condition_of(backbone, "none")))
 
 
 def test_frames_beyond_the_last_group_are_not_dropped(tmp_path):

@@ -13,7 +13,7 @@ import torch
 
 from rfcodec.backbones.gaussian.prior import GaussianPrior, KnownFrame
 from rfcodec.backbones.gaussian.spectrum import ChannelSpectrum, Spectrum, frequency_bins
-from rfcodec.coding.engine import open_backbone
+from rfcodec.coding.header import open_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.flow.path import interpolate
 from rfcodec.protocols import Condition
@@ -255,7 +255,7 @@ def test_rings_hold_every_frequency_once_and_nearly(size):
 @pytest.mark.parametrize("size", [(8, 8), (24, 40)])
 def test_shipped_spectra_are_finite_and_fall(name, size):
     backbone = open_backbone(name, "", RuntimeConfig())
-    condition = backbone.condition(Condition(1 + backbone.geometry.temporal, size[1] * 8, size[0] * 8))
+    condition = backbone.prepare(Condition(1 + backbone.geometry.temporal, size[1] * 8, size[0] * 8))
     assert np.isfinite(condition.variances).all()
     assert (np.diff(condition.variances, axis=1) < 0).all()
 
@@ -275,7 +275,7 @@ import hashlib, numpy, torch
 from rfcodec.backbones.gaussian.backbone import pixel_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.protocols import Condition
-prior = pixel_backbone(RuntimeConfig(), {}).condition(Condition(17, 192, 160))
+prior = pixel_backbone(RuntimeConfig(), {}).prepare(Condition(17, 192, 160))
 x = torch.from_numpy(numpy.random.default_rng(0).standard_normal(prior.shape, dtype=numpy.float32))
 print(hashlib.sha256(prior.velocity(x, 0.5).numpy().tobytes()).hexdigest())
 """

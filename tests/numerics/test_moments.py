@@ -18,10 +18,10 @@ SHAPES = {"gaussian-latent": (16, 5, 24, 32), "gaussian": (3, 5, 60, 80)}
 SEEDS = range(5)
 BITS = 0.06
 EULER = {
-    "trajectory.solver": "euler_maruyama", "trajectory.diffusion": "power", "trajectory.scale": 3, "trajectory.shift": 3,
+    "trajectory.solver": "euler_maruyama", "trajectory.diffusion": "power", "trajectory.gain": 3, "trajectory.shift": 3,
     "trajectory.bit_ramp": 0, "trajectory.tail_order": 1, "spectral_emphasis": 0,
 }  # fmt: skip
-FEW = {"trajectory.steps": 8, "trajectory.scale": 0.8, "tail_end": 0.1, "spectral_emphasis": 0}
+FEW = {"trajectory.steps": 8, "trajectory.eta": 0.8, "tail_end": 0.1, "spectral_emphasis": 0}
 VARIANCES, COUNTS = np.array([30.0, 2.0, 0.3, 0.01, 0.0]), np.array([1.0, 10.0, 50.0, 100.0, 5.0])
 
 

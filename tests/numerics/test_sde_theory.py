@@ -36,15 +36,15 @@ FLAT = Spectrum(
 )
 
 SDES = {
-    "ode": TrajectoryConfig(scale=0.0),
-    "eta 0.5": TrajectoryConfig(scale=0.5),
-    "eta 1": TrajectoryConfig(scale=1.0),
-    "eta 1.4": TrajectoryConfig(scale=1.4),
-    "3 t^2": TrajectoryConfig(diffusion="power", scale=3.0, power=2.0),
-    "1.5 sqrt t": TrajectoryConfig(diffusion="power", scale=1.5, power=0.5),
-    "ode by Euler-Maruyama": TrajectoryConfig(solver="euler_maruyama", scale=0.0),
-    "3 t^2 by Euler-Maruyama": TrajectoryConfig(solver="euler_maruyama", diffusion="power", scale=3.0, power=2.0),
-    "2 t by Euler-Maruyama": TrajectoryConfig(solver="euler_maruyama", diffusion="power", scale=2.0, power=1.0),
+    "ode": TrajectoryConfig(eta=0.0),
+    "eta 0.5": TrajectoryConfig(eta=0.5),
+    "eta 1": TrajectoryConfig(eta=1.0),
+    "eta 1.4": TrajectoryConfig(eta=1.4),
+    "3 t^2": TrajectoryConfig(diffusion="power", gain=3.0, power=2.0),
+    "1.5 sqrt t": TrajectoryConfig(diffusion="power", gain=1.5, power=0.5),
+    "ode by Euler-Maruyama": TrajectoryConfig(solver="euler_maruyama", eta=0.0),
+    "3 t^2 by Euler-Maruyama": TrajectoryConfig(solver="euler_maruyama", diffusion="power", gain=3.0, power=2.0),
+    "2 t by Euler-Maruyama": TrajectoryConfig(solver="euler_maruyama", diffusion="power", gain=2.0, power=1.0),
 }
 with_every_sde = pytest.mark.parametrize("config", SDES.values(), ids=SDES)
 
@@ -161,7 +161,7 @@ def test_nor_does_it_depend_on_the_shift_of_the_grid(config, shift):
 
 def test_variance_that_twenty_steps_lose():
     grid, quarter = shifted_grid(20, 1.0), torch.tensor([0.25])
-    power = {"diffusion": "power", "scale": 3.0, "power": 2.0}
+    power = {"diffusion": "power", "gain": 3.0, "power": 2.0}
     chains = [
         TrajectoryConfig(),
         TrajectoryConfig(solver="posterior", **power),
@@ -199,7 +199,7 @@ def test_addressed_noise_has_the_conditional_law():
     grid, mean = shifted_grid(60, 1.0), prior.clean(torch.zeros(shape), 1.0)
     draws = []
     for run in range(runs):
-        step = TrajectoryStep(TrajectoryConfig(scale=0.5), GopPlan(grid, (1,) * 58), PlainNoise(run))
+        step = TrajectoryStep(TrajectoryConfig(eta=0.5), GopPlan(grid, (1,) * 58), PlainNoise(run))
         draws.append(rollout(prior.velocity, shape, step))
     rest = torch.stack(draws).double() - mean
     assert (rest.mean(0) / rest.std(0) * math.sqrt(runs)).abs().max() < 5.5
@@ -219,7 +219,7 @@ def log_snr_grid(steps):
 
 @pytest.mark.parametrize("solver", ["posterior", "euler_maruyama"])
 def test_euler_is_of_first_order(solver):
-    config = TrajectoryConfig(solver=solver, scale=0.0, tail_order=1)
+    config = TrajectoryConfig(solver=solver, eta=0.0, tail_order=1)
     errors = [relative_error(config, shifted_grid(steps, 1.0), 0) for steps in (160, 320, 640)]
     np.testing.assert_allclose(orders(np.stack(errors)), 1, atol=0.03)
     errors = [relative_error(config, log_snr_grid(steps), 0) for steps in (80, 160, 320)]
@@ -227,14 +227,14 @@ def test_euler_is_of_first_order(solver):
 
 
 def test_the_extrapolated_tail_is_of_second_order():
-    config = TrajectoryConfig(scale=0.0, tail_order=2)
+    config = TrajectoryConfig(eta=0.0, tail_order=2)
     errors = [relative_error(config, log_snr_grid(steps), 0) for steps in (40, 80, 160)]
     np.testing.assert_allclose(orders(np.stack(errors)), 2, atol=0.12)
 
 
 @pytest.mark.parametrize("grid", [shifted_grid(20, 1.0), log_snr_grid(20)])
 def test_the_second_order_is_more_exact_at_few_steps(grid):
-    one, two = (TrajectoryConfig(scale=0.0, tail_order=order) for order in (1, 2))
+    one, two = (TrajectoryConfig(eta=0.0, tail_order=order) for order in (1, 2))
     usual = slice(1, None)  # the least variance asks for more steps near the end
     assert np.abs(relative_error(two, grid, 0))[usual].max() < 0.25 * np.abs(relative_error(one, grid, 0))[usual].min()
 

@@ -1,6 +1,6 @@
 """Whatever is written comes back, counted sizes are written sizes, and no damage goes unseen."""
 
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from dataclasses import fields as dataclass_fields
 from fractions import Fraction
 
@@ -25,10 +25,10 @@ from rfcodec.bitstream.container import (
     write_stream,
 )
 from rfcodec.bitstream.fields import ByteReader, varint
-from rfcodec.bitstream.headers import DIFFUSIONS, MOST_PIXELS, SOLVERS, EndMark, GopHeader, SequenceHeader
-from rfcodec.bitstream.records import Unit, UnitType, largest_payload, read_unit, unit_size
+from rfcodec.bitstream.headers import DIFFUSIONS, MOST_PIXELS, SOLVERS, EndMark, GopHeader, SequenceHeader, TrajectoryHeader
+from rfcodec.bitstream.records import MANDATORY, Unit, UnitType, largest_payload, read_unit, unit_size
 from rfcodec.config import EncoderConfig, RuntimeConfig
-from rfcodec.errors import BitstreamError, CorruptRecord, TruncatedStream
+from rfcodec.errors import BitstreamError, CorruptRecord, TruncatedStream, UnsupportedFeature
 from rfcodec.presets import configure
 from rfcodec.video.reader import ArrayVideo
 
@@ -42,13 +42,29 @@ def thousandths(low, high):
 
 
 @st.composite
+def trajectory_headers(draw):
+    steps = draw(st.integers(2, 500))
+    return TrajectoryHeader(
+        solver=draw(st.sampled_from(sorted(SOLVERS))),
+        diffusion=draw(st.sampled_from(sorted(DIFFUSIONS))),
+        eta=draw(thousandths(0, 100)),
+        gain=draw(thousandths(0, 100)),
+        power=draw(thousandths(0, 100)),
+        steps=steps,
+        ode_tail=draw(st.integers(1, steps - 1)),
+        bit_ramp=draw(st.integers(0, 4)),
+        tail_order=draw(st.integers(1, 2)),
+        shift=draw(thousandths(0, 1000)),
+    )
+
+
+@st.composite
 def sequence_headers(draw):
     width, height = draw(st.integers(1, 65535)), draw(st.integers(1, 65535))
     most = max(1, MOST_PIXELS // (width * height))
-    num_frames = draw(st.integers(1, 2**31 - 1))
+    num_frames = draw(st.integers(0, 2**31 - 1))
     gop = draw(st.integers(1, min(4096, most)))
-    assume(width * height * min(gop, num_frames) <= MOST_PIXELS)
-    steps = draw(st.integers(2, 500))
+    assume(width * height * min(gop, num_frames or gop) <= MOST_PIXELS)
     return SequenceHeader(
         width=width,
         height=height,
@@ -60,15 +76,7 @@ def sequence_headers(draw):
         still=draw(st.integers(0, 127)),
         codebook=draw(st.integers(0, 127)),
         codebook_parameters=draw(st.binary(max_size=64)),
-        solver=draw(st.sampled_from(sorted(SOLVERS))),
-        diffusion=draw(st.sampled_from(sorted(DIFFUSIONS))),
-        diffusion_scale=draw(thousandths(0, 100)),
-        diffusion_power=draw(thousandths(0, 100)),
-        steps=steps,
-        ode_tail=draw(st.integers(1, steps - 1)),
-        bit_ramp=draw(st.integers(0, 4)),
-        tail_order=draw(st.integers(1, 2)),
-        shift=draw(thousandths(0, 1000)),
+        trajectory=draw(trajectory_headers()),
         seed=draw(st.integers(0, 2**62 - 1)),
         backbone=draw(st.text(max_size=60)),
         weights=draw(st.binary(max_size=8)),
@@ -80,9 +88,11 @@ def sequence_headers(draw):
 
 INCREMENTS = st.lists(st.integers(1, 2**32 - 1), max_size=60).map(lambda steps: tuple(np.cumsum(steps).tolist()))
 GOP_HEADERS = st.builds(GopHeader, st.integers(0, 2**31 - 1), st.integers(0, 2**40), INCREMENTS, st.binary(max_size=32))
-END_MARKS = st.builds(EndMark, st.binary(max_size=8), st.binary(max_size=4))
+END_MARKS = st.builds(EndMark, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 HEADERS = st.one_of(sequence_headers(), GOP_HEADERS, END_MARKS, st.builds(Index, INCREMENTS))
-UNITS = st.builds(Unit, st.integers(0, 255), st.binary(max_size=300))
+UNITS = st.builds(Unit, st.integers(0, MANDATORY - 1), st.binary(max_size=300))
+NAMES = st.text(st.sampled_from("abcXYZ"), min_size=1, max_size=16).filter(lambda name: name[0].islower())
+SKIPPABLE = st.dictionaries(NAMES, st.binary(max_size=40), max_size=4).map(lambda found: tuple(sorted(found.items())))
 
 
 @steady
@@ -98,7 +108,37 @@ def test_headers(header):
     assert fields.read_whole(type(header), written) == header
     lines = fields.describe(header)
     assert sum(line.size for line in lines) == len(written)
-    assert {line.name: line.value for line in lines} == vars(header)
+    assert {line.name: line.value for line in lines} == flat(header)
+
+
+def flat(header):
+    values = dict(vars(header))
+    nested = vars(values.pop("trajectory")) if "trajectory" in values else {}
+    return values | {f"trajectory.{name}": value for name, value in nested.items()}
+
+
+@steady
+@given(st.one_of(sequence_headers(), GOP_HEADERS), SKIPPABLE)
+def test_extensions_follow_the_known_fields(header, found):
+    """An old decoder reads the fields that it knows and keeps the rest; without extensions nothing is written."""
+    plain, extended = fields.write(header), fields.write(replace(header, extensions=found))
+    assert extended[: len(plain)] == plain
+    assert fields.read_whole(type(header), extended) == replace(header, extensions=found)
+    assert (extended == plain) == (not found)
+
+
+@steady
+@given(st.one_of(sequence_headers(), GOP_HEADERS), st.binary(max_size=40))
+def test_a_mandatory_extension_is_refused_by_name(header, payload):
+    extended = fields.write(replace(header, extensions=(("Layers", payload), ("skipped", b"x"))))
+    with pytest.raises(UnsupportedFeature, match="'Layers'"):
+        fields.read_whole(type(header), extended)
+
+
+@pytest.mark.parametrize("kind", [MANDATORY, 255])
+def test_a_mandatory_unit_is_refused_by_number(kind):
+    with pytest.raises(UnsupportedFeature, match=f"type {kind}"):
+        read_unit(ByteReader(Unit(kind, b"abc").write()))
 
 
 @steady
@@ -180,28 +220,27 @@ def test_a_changed_byte_of_a_unit_is_seen(unit, place, change):
 def test_closing_bytes_are_the_most_that_closing_units_take(most, position, data):
     sizes = [data.draw(st.integers(1, size)) if i < 5 else size for i, size in enumerate(most)]
     offsets = tuple(position + sum(sizes[:i]) for i in range(len(sizes)))
-    written = closing_units(offsets, position + sum(sizes))
+    written = closing_units(offsets, position + sum(sizes), 97)
     assert len(written) <= closing_bytes(most)
     reader = ByteReader(written)
     if len(sizes) > 1:
         assert fields.read_whole(Index, read_unit(reader).payload) == Index(offsets)
     end = fields.read_whole(EndMark, read_unit(reader).payload)
     assert reader.exhausted
-    assert int.from_bytes(end.total, "little") == position + sum(sizes) + len(written)
-    assert int.from_bytes(end.index, "little") == len(written) - END_BYTES
+    assert end == EndMark(position + sum(sizes) + len(written), len(written) - END_BYTES, 97)
 
 
 def test_closing_bytes_of_empty_gops():
     assert closing_bytes([0, 0, 0]) >= closing_bytes([0])
 
 
-def bytes_of(units):
+def bytes_of(units, num_frames=7):
     stream, offsets = bytearray(PREAMBLE), []
     for unit in units:
         if unit.type == UnitType.GOP:
             offsets.append(len(stream))
         stream += unit.write()
-    return bytes(stream + closing_units(tuple(offsets), len(stream)))
+    return bytes(stream + closing_units(tuple(offsets), len(stream), num_frames))
 
 
 def read(data):

@@ -1,12 +1,15 @@
+import dataclasses
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 
 from rfcodec.bitstream import fields
-from rfcodec.bitstream.headers import MOST_PIXELS, EndMark, GopHeader, SequenceHeader
-from rfcodec.coding.engine import Engine, make_header, open_backbone
+from rfcodec.bitstream.headers import MOST_PIXELS, EndMark, GopHeader, SequenceHeader, TrajectoryHeader
+from rfcodec.coding.engine import Engine
+from rfcodec.coding.header import make_header, open_backbone
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig, StreamConfig, TrajectoryConfig
 from rfcodec.errors import InvalidField
@@ -16,6 +19,10 @@ FORMAT = VideoFormat(1280, 720, 97, Fraction(30000, 1001))
 IDENTITY = Identity("gaussian", bytes(range(8)), "cpu float32")
 BACKBONE = SimpleNamespace(identity=IDENTITY, tail_share=0.3)
 HEADER = make_header(FORMAT, StreamConfig(backbone="gaussian"), BACKBONE)
+
+
+def changed(**settings):
+    return replace(HEADER.trajectory, **settings)
 
 
 def test_a_header_comes_back():
@@ -37,13 +44,13 @@ def test_coded_steps_are_those_before_the_tail():
     header = make_header(
         FORMAT, StreamConfig(backbone="gaussian", trajectory=TrajectoryConfig(steps=12, ode_tail=5)), BACKBONE
     )
-    assert header.coded_steps == 7
+    assert header.trajectory.coded_steps == 7
 
 
 @pytest.mark.parametrize(("steps", "ode_tail"), [(6, 6), (2, 2), (3, 999)])
 def test_a_tail_leaves_at_least_one_coded_step(steps, ode_tail):
     with pytest.raises(InvalidField, match="ode_tail"):
-        replace(HEADER, steps=steps, ode_tail=ode_tail)
+        replace(HEADER.trajectory, steps=steps, ode_tail=ode_tail)
 
 
 def test_a_gop_of_too_many_pixels_is_refused():
@@ -68,16 +75,21 @@ def test_hostile_sizes_are_refused_when_read():
     [
         {"width": 0},
         {"height": 65536},
-        {"num_frames": 0},
+        {"num_frames": -1},
         {"fps_denominator": 0},
         {"gop": 4097},
         {"mode": 128},
-        {"solver": "heun"},
-        {"diffusion_scale": 100.001},
-        {"diffusion_scale": 0.0001},
-        {"steps": 1, "ode_tail": 0},
-        {"tail_order": 3},
-        {"bit_ramp": 5},
+        {"trajectory": changed(solver="heun")},
+        {"trajectory": changed(eta=100.001)},
+        {"trajectory": changed(gain=0.0001)},
+        {"trajectory": changed(steps=1, ode_tail=0)},
+        {"trajectory": changed(tail_order=3)},
+        {"trajectory": changed(bit_ramp=5)},
+        {"trajectory": None},
+        {"extensions": (("a b", b""),)},
+        {"extensions": (("b", b""), ("a", b""))},
+        {"extensions": (("a", b""), ("a", b""))},
+        {"extensions": (("x" * 17, b""),)},
         {"seed": 2**62},
         {"weights": bytes(9)},
         {"backbone": "x" * 256},
@@ -91,7 +103,13 @@ def test_values_outside_their_range_are_not_written(change):
 
 @pytest.mark.parametrize(
     "change",
-    [{"width": 1}, {"seed": 2**62 - 1}, {"prompt": "x" * 65535}, {"shift": 1000.0}, {"diffusion_scale": 0.001}],
+    [
+        {"width": 1},
+        {"seed": 2**62 - 1},
+        {"prompt": "x" * 65535},
+        {"trajectory": changed(shift=1000.0, eta=0.001)},
+        {"num_frames": 0},
+    ],
 )
 def test_ends_of_ranges_come_back(change):
     header = replace(HEADER, **change)
@@ -99,17 +117,48 @@ def test_ends_of_ranges_come_back(change):
 
 
 def test_ids_of_names_are_fixed_for_ever():
-    one = replace(HEADER, solver="posterior", diffusion="eta")
-    two = replace(HEADER, solver="euler_maruyama", diffusion="power")
-    changed = [(a, b) for a, b in zip(fields.write(one), fields.write(two), strict=True) if a != b]
-    assert changed == [(0, 1), (0, 1)]
+    one = fields.write(changed(solver="posterior", diffusion="eta"))
+    two = fields.write(changed(solver="euler_maruyama", diffusion="power"))
+    assert [(a, b) for a, b in zip(one, two, strict=True) if a != b] == [(0, 1), (0, 1)]
+
+
+def test_the_trajectory_of_the_stream_has_the_fields_and_ranges_of_the_settings():
+    """Two declarations, one meaning: a value is legal in both or in neither."""
+    names = [item.name for item in dataclasses.fields(TrajectoryHeader)]
+    assert names == list(TrajectoryConfig.model_fields)
+    probes = {
+        "eta": (0.0, 100.0, 100.001), "gain": (0.0, 100.0, 100.001), "power": (0.0, 100.0, 100.001),
+        "steps": (8, 500, 501), "ode_tail": (1, 0, 19), "tail_order": (1, 2, 3, 0), "bit_ramp": (0, 4, 5),
+        "shift": (0.0, 1000.0, 1000.001), "solver": ("posterior", "euler_maruyama", "heun"),
+        "diffusion": ("eta", "power", "linear"),
+    }  # fmt: skip
+    assert set(probes) == set(names)
+    for name, values in probes.items():
+        for value in values:
+            assert legal_setting(name, value) == legal_field(name, value), (name, value)
+
+
+def legal_setting(name, value):
+    try:
+        TrajectoryConfig(**{name: value})
+    except ValidationError:
+        return False
+    return True
+
+
+def legal_field(name, value):
+    try:
+        fields.write(changed(**{name: value}))
+    except InvalidField:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
     "trajectory",
     [
         TrajectoryConfig(),
-        TrajectoryConfig(solver="euler_maruyama", diffusion="power", scale=2.5, power=1.5, bit_ramp=2, shift=3.125),
+        TrajectoryConfig(solver="euler_maruyama", diffusion="power", gain=2.5, power=1.5, bit_ramp=2, shift=3.125),
     ],
 )
 def test_an_engine_has_the_settings_that_made_the_header(trajectory):
@@ -149,5 +198,5 @@ def test_illegal_gop_headers_are_not_written(header):
 
 
 def test_the_end_mark_has_one_size():
-    sizes = {len(fields.write(EndMark(n.to_bytes(8, "little"), n.to_bytes(4, "little")))) for n in (0, 255, 2**31)}
-    assert sizes == {14}
+    sizes = {len(fields.write(EndMark(n, n, n))) for n in (0, 255, 2**31)}
+    assert sizes == {16}

@@ -81,7 +81,7 @@ def test_a_plan_hands_out_everything(mode, num_frames, gop, available, weight, s
         assert abs(budget.total - available * budget.share) < 1
         assert budget.total * budget.reference_share - 1 < budget.references <= budget.total * budget.reference_share
         assert bool(span.references) or budget.references == 0
-        assert bool(span.tail) or budget.correction == 0
+        assert bool(span.carried) or budget.correction == 0
 
 
 @pytest.mark.parametrize("mode", MODES)

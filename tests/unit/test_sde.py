@@ -199,7 +199,7 @@ def test_a_trajectory_of_eta_by_euler_maruyama_is_refused_at_its_first_step():
         def __call__(self, k, x0_hat):
             return torch.zeros_like(x0_hat)
 
-    config = TrajectoryConfig(solver="euler_maruyama", diffusion="eta", scale=1)
+    config = TrajectoryConfig(solver="euler_maruyama", diffusion="eta", eta=1)
     step = TrajectoryStep(config, GopPlan((1.0, 0.5, 0.0), (8,)), White())
     x = torch.zeros(1, 1, 1, 1)
     with pytest.raises(ConfigError):

@@ -37,7 +37,7 @@ def a_condition(frames, first=False, last=False):
         "first": Reference(frames[0], 1.0) if first else None,
         "last": Reference(frames[-1], 2.0) if last else None,
     }
-    return Condition(count, width, height, **references)
+    return Condition.between((count, width, height), **references)
 
 
 def noisy(frames, t, seed=0):
@@ -55,7 +55,7 @@ def test_an_untrained_network_leaves_the_gaussian_estimate(bank, frames, first, 
     condition = a_condition(frames, first, last)
     _, x = noisy(frames, t)
     found = Denoiser(TinyNetwork(WIDTHS), bank.estimator(condition)).clean(x, t)
-    assert torch.equal(found, pixel_backbone(RuntimeConfig(), {}).condition(condition).clean(x, t))
+    assert torch.equal(found, pixel_backbone(RuntimeConfig(), {}).prepare(condition).clean(x, t))
 
 
 def test_candidates_are_the_slower_priors_and_the_references(bank, frames):
@@ -63,7 +63,7 @@ def test_candidates_are_the_slower_priors_and_the_references(bank, frames):
     _, x = noisy(frames, 0.4)
     estimate = bank.estimator(condition).estimate(x, 0.4)
     usual = bank.backbones[0]
-    slow = slower(usual, 1 / 8).condition(condition).clean(x, 0.4)
+    slow = slower(usual, 1 / 8).prepare(condition).clean(x, 0.4)
     assert torch.allclose(estimate.wiener + estimate.candidates[0], slow, atol=1e-6)
     first = usual.encode(frames[:1])[:, 0]
     assert torch.allclose((estimate.wiener + estimate.candidates[2])[:, 3], first, atol=1e-6)
@@ -74,7 +74,7 @@ def test_a_slower_prior_is_right_where_nothing_moves(bank, frames):
     still = np.repeat(frames[:1], 9, axis=0)
     condition = a_condition(still)
     clean, x = noisy(still, 0.5)
-    errors = [(b.condition(condition).clean(x, 0.5) - clean).square().mean() for b in bank.backbones]
+    errors = [(b.prepare(condition).clean(x, 0.5) - clean).square().mean() for b in bank.backbones]
     assert errors[2] < errors[1] < 0.95 * errors[0]
 
 
@@ -202,7 +202,7 @@ def test_it_names_its_weights(tiny):
 
 def test_text_is_refused_and_so_are_unknown_options(tiny):
     with pytest.raises(UnsupportedCondition, match="tiny backbone knows no text"):
-        tiny.condition(Condition(5, 64, 64, text="a cat"))
+        tiny.prepare(Condition(5, 64, 64, text="a cat"))
     with pytest.raises(ConfigError, match="legal names: dtype"):
         tiny_backbone(RuntimeConfig(), {"speed": "9"})
 
@@ -211,18 +211,18 @@ def test_it_denoises_better_than_the_gaussian_prior(tiny, make_clip):
     frames = make_clip(9, 96, 64)
     for t, most in ((0.4, 0.95), (0.15, 0.75)):
         clean, x = noisy(frames, t)
-        learned = (tiny.condition(a_condition(frames)).clean(x, t) - clean).square().mean()
-        wiener = (pixel_backbone(RuntimeConfig(), {}).condition(a_condition(frames)).clean(x, t) - clean).square().mean()
+        learned = (tiny.prepare(a_condition(frames)).clean(x, t) - clean).square().mean()
+        wiener = (pixel_backbone(RuntimeConfig(), {}).prepare(a_condition(frames)).clean(x, t) - clean).square().mean()
         assert learned < most * wiener
 
 
 def test_its_profile_is_a_share_of_the_priors(tiny, frames):
     for first in (False, True):
-        condition = tiny.condition(a_condition(frames, first))
+        condition = tiny.prepare(a_condition(frames, first))
         profile, prior = tiny.profile(condition), condition.prior
         assert all(0.3 < profile.at(t) / prior.mmse(t) < 2 for t in (0.9, 0.7, 0.5, 0.3))
         assert list(profile.mmse) == sorted(profile.mmse, reverse=True)
-    assert tiny.profile(tiny.condition(Condition(5, 40, 24, last=Reference(frames[-1], 1.0)))) is None
+    assert tiny.profile(tiny.prepare(Condition.between((5, 40, 24), last=Reference(frames[-1], 1.0)))) is None
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_threads_change_nothing(tiny, make_clip, threads, shape):
     _, x = noisy(clip, 0.4)
     for count in (1, 2, 3):
         threads(count)
-        found.append(tiny.condition(a_condition(clip, first=True)).clean(x, 0.4))
+        found.append(tiny.prepare(a_condition(clip, first=True)).clean(x, 0.4))
     assert all(torch.equal(found[0], other) for other in found[1:])
 
 
@@ -252,7 +252,7 @@ def test_a_device_that_is_not_there_is_said(device):
 def test_less_precision_is_near_and_says_so(tiny, frames):
     rough = tiny_backbone(RuntimeConfig(), {"dtype": "bfloat16"})
     _, x = noisy(frames, 0.4)
-    difference = rough.condition(a_condition(frames)).clean(x, 0.4) - tiny.condition(a_condition(frames)).clean(x, 0.4)
+    difference = rough.prepare(a_condition(frames)).clean(x, 0.4) - tiny.prepare(a_condition(frames)).clean(x, 0.4)
     assert 0 < difference.square().mean().sqrt() < 0.02
     assert rough.identity.arithmetic != tiny.identity.arithmetic
     assert rough.identity.weights == tiny.identity.weights

@@ -10,7 +10,7 @@ from rfcodec.protocols import Backbone
 
 def open_pretrained(
     runtime: RuntimeConfig, options: Mapping[str, str], source: Any = None, trusted: bool = True
-) -> Backbone:
+) -> Backbone[Any]:
     """Any rectified-flow pipeline of diffusers: by name, hub id, folder, or live."""
     if source is None:
         raise UnknownPlugin("`diffusers` stands for all pretrained pipelines: name one, by id, hub id or folder")

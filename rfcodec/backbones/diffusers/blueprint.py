@@ -14,9 +14,10 @@ from rfcodec.backbones.diffusers.families import family_of
 from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.machine import MODELS
 from rfcodec.backbones.diffusers.pipeline import family_geometry
-from rfcodec.backbones.diffusers.profiles import Known, PipelineProfile, all_profiles
+from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.sources import MODEL_INDEX, Checkpoint, checkpoints, find_source
 from rfcodec.errors import MissingWeights
+from rfcodec.protocols import Places
 from rfcodec.types import Geometry
 
 
@@ -127,4 +128,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _takes(profiles: tuple[PipelineProfile, ...]) -> tuple[str, ...]:
     found = {words for profile in profiles for words in profile.takes}
-    return tuple(words for words in get_args(Known) if words in found)
+    return tuple(words for words in get_args(Places) if words in found)

@@ -16,7 +16,7 @@ from torch import Tensor
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.profiles import PipelineProfile
 from rfcodec.errors import BackboneError, ConfigError
-from rfcodec.protocols import Condition, Frame, Reference
+from rfcodec.protocols import Condition, Frame
 
 GREY = 128
 
@@ -84,11 +84,9 @@ def _video_mask(pipe: Any, condition: Condition) -> dict[str, Any]:
     size = (condition.width, condition.height)
     grey, free, kept = (PIL.Image.new(mode, size, level) for mode, level in (("RGB", (GREY,) * 3), ("L", 255), ("L", 0)))
     video, mask = [grey] * condition.num_frames, [free] * condition.num_frames
-    known: list[tuple[int, Reference | None]] = [(0, condition.first), (-1, condition.last)]
-    for index, reference in known:
-        if reference:
-            video[index], mask[index] = picture(reference.frame), kept
-    return {"video": video, "mask": mask} if condition.first or condition.last else {}
+    for reference in condition.references:
+        video[reference.position], mask[reference.position] = picture(reference.frame), kept
+    return {"video": video, "mask": mask} if condition.references else {}
 
 
 FRAME_ARGUMENTS: dict[str, Callable[[Any, Condition], dict[str, Any]]] = {

@@ -18,14 +18,15 @@ from rfcodec.backbones.diffusers.ltx import LtxVelocity
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.patches import mode_only, replaced, starting_from, unchanging
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, known_frames
+from rfcodec.backbones.diffusers.profiles import PipelineProfile
 from rfcodec.backbones.diffusers.prompts import PromptMemo
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
 from rfcodec.backbones.diffusers.wan import WanVelocity
-from rfcodec.errors import BackboneError, UnsupportedCondition
+from rfcodec.backbones.places import refuse_places
+from rfcodec.errors import BackboneError
 from rfcodec.flow.reuse import reuse_clean
 from rfcodec.flow.rollout import rollout
-from rfcodec.protocols import Condition, Frames, Latents, Step
+from rfcodec.protocols import Condition, Frames, Latents, Places, Step
 from rfcodec.types import Geometry, Identity, InformationProfile
 
 TAIL_SHARE, TAIL_END = 0.3, 0.33  # as measured on nearly white latents
@@ -52,6 +53,7 @@ class DiffusersBackbone:
         self._profiles, self._prompts = profiles, prompts
         self._pipelines = {profiles[0].id: pipe}
         self._autoencoder = Autoencoder(pipe.vae, profiles[0])
+        self.takes: tuple[Places, ...] = tuple(dict.fromkeys(places for profile in profiles for places in profile.takes))
         self.geometry = family_geometry(profiles, int(config_entry(pipe, profiles[0].channels)))
 
     def encode(self, frames: Frames) -> Latents:
@@ -64,16 +66,10 @@ class DiffusersBackbone:
         with failures_named(self.identity.name, tuple(latents.shape)):
             return self._autoencoder.decode(latents)
 
-    def condition(self, condition: Condition) -> PreparedCondition:
-        """Chooses the pipeline that takes these known frames; raises UnsupportedCondition where none does."""
-        known = known_frames(condition)
-        profile = next((profile for profile in self._profiles if known in profile.takes), None)
-        if profile is None:
-            takes = sorted({words for profile in self._profiles for words in profile.takes})
-            raise UnsupportedCondition(
-                f"{self.identity.name} ({self._profiles[0].family}) cannot be given {_said(known)}: it takes "
-                f"{' or '.join(_said(words) for words in takes)}; choose another mode or backbone"
-            )
+    def prepare(self, condition: Condition) -> PreparedCondition:
+        """Chooses the pipeline that takes these references; raises UnsupportedCondition where none does."""
+        refuse_places(f"{self.identity.name} ({self._profiles[0].family})", self.takes, condition)
+        profile = next(profile for profile in self._profiles if condition.places in profile.takes)
         c, f, h, w = self.geometry.latent_shape(condition.num_frames, condition.width, condition.height)
         given = None
         if condition.first and self.geometry.given:
@@ -87,20 +83,20 @@ class DiffusersBackbone:
             condition, profile, pipe, call_arguments(profile, pipe, condition, self.options), shape, given
         )
 
-    def profile(self, condition: PreparedCondition) -> InformationProfile | None:
+    def profile(self, prepared: PreparedCondition) -> InformationProfile | None:
         """Not known beforehand."""
         return None
 
-    def run(self, condition: PreparedCondition, step: Step) -> Latents:
+    def run(self, prepared: PreparedCondition, step: Step) -> Latents:
         """Drives the trajectory; the known latents stand before what is coded. Raises BackboneError if the model fails."""
-        step, pipe = reuse_clean(step, self.options.reuse), condition.pipeline
+        step, pipe = reuse_clean(step, self.options.reuse), prepared.pipeline
         text = replaced(pipe, "encode_prompt", self._prompts.standing_in(pipe))
-        with text, cached(pipe, self.options, len(step.time_grid) - 1), failures_named(self.identity.name, condition.shape):
-            if condition.profile.native and self.options.driver != "pipeline":
-                latents = rollout(self._native(condition), condition.shape, step)
+        with text, cached(pipe, self.options, len(step.time_grid) - 1), failures_named(self.identity.name, prepared.shape):
+            if prepared.profile.native and self.options.driver != "pipeline":
+                latents = rollout(self._native(prepared), prepared.shape, step)
             else:
-                latents = drive(condition, step, self.options)
-        return latents if condition.given is None else torch.cat([condition.given.to(latents.device), latents], dim=1)
+                latents = drive(prepared, step, self.options)
+        return latents if prepared.given is None else torch.cat([prepared.given.to(latents.device), latents], dim=1)
 
     def _native(self, condition: PreparedCondition) -> Velocity:
         return {"wan": WanVelocity, "ltx": LtxVelocity}[condition.profile.native](condition, self.options)
@@ -168,9 +164,3 @@ def family_geometry(profiles: tuple[PipelineProfile, ...], channels: int) -> Geo
     """The geometry that all pipelines of a family can work with."""
     each = [profile.geometry(channels) for profile in profiles]
     return replace(each[0], given=max(item.given for item in each), least=max(item.least for item in each))
-
-
-def _said(known: str) -> str:
-    return {"none": "no frame", "first": "a first frame", "last": "a last frame", "first+last": "first and last frame"}[
-        known
-    ]

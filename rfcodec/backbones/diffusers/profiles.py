@@ -11,10 +11,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rfcodec.errors import BackboneError
-from rfcodec.protocols import Condition
+from rfcodec.protocols import Places
 from rfcodec.types import Geometry
 
-Known = Literal["none", "first", "last", "first+last"]
 OWN_PROFILE = "rfcodec.toml"  # beside model_index.json: the profile that a model brings along
 
 
@@ -29,7 +28,7 @@ class PipelineProfile(BaseModel):
     when: tuple[str, ...] = Field(
         default=(), description="config entries that must be set: NAME of the pipeline or COMPONENT.NAME, or with =VALUE"
     )
-    takes: tuple[Known, ...] = Field(default=("none",), description="known frames that a call can be given")
+    takes: tuple[Places, ...] = Field(default=("none",), description="where the reference frames of a call may stand")
     frames: Literal["none", "image", "keyframes", "latent_keyframes", "video_mask"] = Field(
         default="none", description="the arguments that carry known frames"
     )
@@ -68,12 +67,6 @@ class PipelineProfile(BaseModel):
         """Geometry of the latents; known frames need a group to stand in."""
         least = 1 if "none" in self.takes else 2
         return Geometry(channels, self.temporal, self.spatial, self.multiple, self.given, max(least, 1 + self.given))
-
-
-def known_frames(condition: Condition) -> Known:
-    """Which frames a condition knows."""
-    known = [name for name in ("first", "last") if getattr(condition, name)]
-    return "+".join(known) or "none"  # type: ignore[return-value]
 
 
 def read_profiles(text: str, known: Sequence[PipelineProfile] = ()) -> tuple[PipelineProfile, ...]:

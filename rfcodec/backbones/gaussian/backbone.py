@@ -14,13 +14,15 @@ from rfcodec.backbones.gaussian.transforms import BlockTransform, PixelTransform
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import ConfigError, UnsupportedCondition
 from rfcodec.flow.rollout import rollout
-from rfcodec.protocols import Condition, Frames, Latents, Reference, Step
+from rfcodec.protocols import Condition, Frames, Latents, Places, Reference, Step
 from rfcodec.types import Identity, InformationProfile
 
 
 @final
 class GaussianBackbone:
-    """Exact in everything: velocity, conditioning on first and last frames, information. Knows no text."""
+    """Exact in everything: velocity, conditioning on reference frames anywhere, information. Knows no text."""
+
+    takes: tuple[Places, ...] = ("none", "first", "last", "first+last", "any")
 
     def __init__(self, name: str, spectrum: Spectrum, transform: Transform, tail: tuple[float, float]) -> None:
         self.geometry = transform.geometry
@@ -38,28 +40,29 @@ class GaussianBackbone:
         """Latents to frames."""
         return self._transform.decode(latents)
 
-    def condition(self, condition: Condition) -> GaussianPrior:
+    def prepare(self, condition: Condition) -> GaussianPrior:
         """The prior given the references, whose error it takes into account; raises UnsupportedCondition for text."""
         if condition.text:
             raise UnsupportedCondition(f"the {self.identity.name} backbone knows no text: leave the prompt empty")
         shape = self.geometry.latent_shape(condition.num_frames, condition.width, condition.height)
-        known = [self._known(condition.first, 0)] if condition.first else []
-        if condition.last and shape[1] > 1:
-            known.append(self._known(condition.last, shape[1] - 1))
-        return GaussianPrior(self.spectrum, shape, tuple(known))
+        groups: dict[int, list[Reference]] = {}
+        for reference in condition.references:
+            groups.setdefault(self.geometry.latent_frame(reference.position), []).append(reference)
+        return GaussianPrior(self.spectrum, shape, tuple(self._known(place, group) for place, group in groups.items()))
 
-    def profile(self, condition: GaussianPrior) -> InformationProfile:
+    def profile(self, prepared: GaussianPrior) -> InformationProfile:
         """Closed form."""
-        return condition.profile()
+        return prepared.profile()
 
-    def run(self, condition: GaussianPrior, step: Step) -> Latents:
+    def run(self, prepared: GaussianPrior, step: Step) -> Latents:
         """Loops over the closed-form velocity."""
-        return rollout(condition.velocity, condition.shape, step)
+        return rollout(prepared.velocity, prepared.shape, step)
 
-    def _known(self, reference: Reference, position: int) -> KnownFrame:
-        latents = self._transform.encode_still(reference.frame)
-        error = self._transform.error_gain * max(reference.rmse, 0.25) ** 2
-        return KnownFrame(position, latents, np.where(self._transform.motion & (position > 0), np.inf, error))
+    def _known(self, place: int, group: list[Reference]) -> KnownFrame:
+        # references within one latent frame: their mean is what is known of it
+        latents = np.mean([self._transform.encode_still(reference.frame) for reference in group], axis=0)
+        error = self._transform.error_gain * np.mean([max(reference.rmse, 0.25) ** 2 for reference in group])
+        return KnownFrame(place, latents, np.where(self._transform.motion & (place > 0), np.inf, error))
 
 
 def slower(backbone: GaussianBackbone, share: float) -> GaussianBackbone:

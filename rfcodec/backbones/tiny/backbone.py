@@ -10,13 +10,14 @@ import torch
 from pydantic import Field
 
 from rfcodec.backbones.options import BackboneOptions
+from rfcodec.backbones.places import refuse_places
 from rfcodec.backbones.tiny.denoiser import FRAME_UNIT, GREY_UNIT, LARGEST_LOG_SNR, SLOWER, Denoiser, PriorBank
 from rfcodec.backbones.tiny.network import REACH, TinyNetwork
 from rfcodec.backbones.tiny.weights import Card, read_network
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, UnsupportedCondition
 from rfcodec.flow.rollout import rollout
-from rfcodec.protocols import Condition, Frames, Latents, Step
+from rfcodec.protocols import Condition, Frames, Latents, Places, Step
 from rfcodec.types import Identity, InformationProfile
 
 # what decides x0_hat beside the weights
@@ -33,6 +34,8 @@ class TinyOptions(BackboneOptions):
 @final
 class TinyBackbone:
     """A learned denoiser in pixels: any size, best from 64 x 64 up and for GOPs of 9 to 33 frames. Knows no text."""
+
+    takes: tuple[Places, ...] = ("none", "first", "last", "first+last")
 
     def __init__(self, name: str, network: TinyNetwork, card: Card, options: TinyOptions) -> None:
         self._bank = PriorBank()
@@ -55,19 +58,20 @@ class TinyBackbone:
         """The change of colour undone."""
         return self._gaussian.decode(latents.cpu())
 
-    def condition(self, condition: Condition) -> Denoiser:
-        """The denoiser given the references; raises UnsupportedCondition for text."""
+    def prepare(self, condition: Condition) -> Denoiser:
+        """The denoiser given the references; raises UnsupportedCondition for text and for references in between."""
         if condition.text:
             raise UnsupportedCondition(f"the {self.identity.name} backbone knows no text: leave the prompt empty")
+        refuse_places(self.identity.name, self.takes, condition)
         return Denoiser(self._network, self._bank.estimator(condition), self._bfloat16)
 
-    def profile(self, condition: Denoiser) -> InformationProfile | None:
+    def profile(self, prepared: Denoiser) -> InformationProfile | None:
         """As the card of the weights has it; None where nothing was measured."""
-        return self.card.profile(condition.kind, condition.prior.mmse)
+        return self.card.profile(prepared.kind, prepared.prior.mmse)
 
-    def run(self, condition: Denoiser, step: Step) -> Latents:
+    def run(self, prepared: Denoiser, step: Step) -> Latents:
         """Loops over the learned velocity."""
-        return rollout(condition.velocity, condition.shape, step)
+        return rollout(prepared.velocity, prepared.shape, step)
 
 
 def tiny_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBackbone:

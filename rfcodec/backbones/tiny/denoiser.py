@@ -22,7 +22,6 @@ SLOWER = (1 / 8, 1 / 64)  # rates of change of the other priors
 GREY_UNIT = 16.0  # error of a reference in grey levels that counts as one
 FRAME_UNIT = 32.0
 LARGEST_LOG_SNR = 5.0  # times of a stronger or weaker signal look the same to the network
-KINDS = {(False, False): "none", (True, False): "first", (False, True): "last", (True, True): "first+last"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class PriorBank:
 
     def estimator(self, condition: Condition) -> "Estimator":
         """Their estimates given a condition."""
-        return Estimator([backbone.condition(condition) for backbone in self.backbones], condition)
+        return Estimator([backbone.prepare(condition) for backbone in self.backbones], condition)
 
 
 @final
@@ -63,7 +62,7 @@ class Estimator:
         self.shape = self.prior.shape
         frames = self.shape[1]
         first, last = condition.first, condition.last if frames > 1 else None
-        self.kind = KINDS[first is not None, last is not None]
+        self.kind = condition.places
         self._references = (_plane(first), _plane(last))
         self._signals = torch.cat([_signals(first, frames, 0), _signals(last, frames, frames - 1)], 1)
 

@@ -11,9 +11,9 @@ from rfcodec.types import Frames, InformationProfile
 class CountingBackbone:
     """Implements Backbone over another one; counts model evaluations."""
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone[Any]) -> None:
         self._backbone = backbone
-        self.geometry, self.identity = backbone.geometry, backbone.identity
+        self.geometry, self.identity, self.takes = backbone.geometry, backbone.identity, backbone.takes
         self.tail_share, self.tail_end = backbone.tail_share, backbone.tail_end
         self.evaluations = 0
 
@@ -25,17 +25,17 @@ class CountingBackbone:
         """That of the backbone."""
         return self._backbone.decode(latents)
 
-    def condition(self, condition: Condition) -> Any:
+    def prepare(self, condition: Condition) -> Any:
         """That of the backbone."""
-        return self._backbone.condition(condition)
+        return self._backbone.prepare(condition)
 
-    def profile(self, condition: Any) -> InformationProfile | None:
+    def profile(self, prepared: Any) -> InformationProfile | None:
         """That of the backbone."""
-        return self._backbone.profile(condition)
+        return self._backbone.profile(prepared)
 
-    def run(self, condition: Any, step: Step) -> Latents:
+    def run(self, prepared: Any, step: Step) -> Latents:
         """That of the backbone, counted."""
-        return self._backbone.run(condition, observed(step, self._count))
+        return self._backbone.run(prepared, observed(step, self._count))
 
     def _count(self, k: int, state: State, v: Latents) -> Latents:
         self.evaluations += 1

@@ -11,7 +11,9 @@ import numpy as np
 
 from rfcodec import api
 from rfcodec.codec import Watcher, open_decoder, open_encoder
-from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, open_backbone, write_options
+from rfcodec.coding.decoded import DecodedGop, FinishedGop
+from rfcodec.coding.engine import Engine
+from rfcodec.coding.header import open_backbone, write_options
 from rfcodec.coding.run import run
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
@@ -114,7 +116,7 @@ class Methods:
 
     def _floor(self, job: Job, video: Video, folder: Path) -> Coded:
         engine, counter = self._bound(job, video)
-        plan = GopPlan(shifted_grid(engine.header.steps, GENERATION_SHIFT), ())
+        plan = GopPlan(shifted_grid(engine.header.trajectory.steps, GENERATION_SHIFT), ())
 
         def frames() -> Iterator[Frames]:
             for span in engine.spans():

@@ -46,7 +46,7 @@ def scene(frames: Frames, kind: str, generator: np.random.Generator) -> Scene:
     count, height, width, _ = frames.shape
     first = _reference(frames[0], generator) if kind != "none" else None
     last = _reference(frames[-1], generator) if kind == "first+last" else None
-    condition = Condition(count, width, height, first=first, last=last)
+    condition = Condition.between((count, width, height), first=first, last=last)
     estimator = _free(count, width, height) if kind == "none" else _bank().estimator(condition)
     return Scene(_bank().backbones[0].encode(frames), estimator)
 

@@ -1,0 +1,23 @@
+"""Where a backbone takes reference frames."""
+
+from collections.abc import Sequence
+
+from rfcodec.errors import UnsupportedCondition
+from rfcodec.protocols import Condition, Places
+
+WORDS = {
+    "none": "no frame",
+    "first": "a first frame",
+    "last": "a last frame",
+    "first+last": "first and last frame",
+    "any": "frames anywhere",
+}
+
+
+def refuse_places(name: str, takes: Sequence[Places], condition: Condition) -> None:
+    """Raises UnsupportedCondition where the references of a condition stand where the backbone takes none."""
+    if condition.places not in takes:
+        raise UnsupportedCondition(
+            f"{name} cannot be given {WORDS[condition.places]}: it takes "
+            f"{' or '.join(WORDS[places] for places in sorted(takes))}; choose another mode or backbone"
+        )

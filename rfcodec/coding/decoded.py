@@ -1,0 +1,75 @@
+"""GOPs as they are held after their trajectory: decoded here, coded elsewhere, or skipped."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from rfcodec.coding.engine import Engine
+from rfcodec.errors import BitstreamError
+from rfcodec.protocols import Condition, Latents
+from rfcodec.types import Frames, GopSpan
+
+
+@final
+class DecodedGop:
+    """A GOP as both sides hold it: its condition, its final latents, its frames on first use.
+
+    `handover` is the time and the state in which the coded steps ended; None where there was no trajectory.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        span: GopSpan,
+        condition: Condition,
+        latents: Latents,
+        handover: tuple[float, Latents] | None = None,
+    ) -> None:
+        self.engine, self.span, self.condition, self.latents, self.handover = engine, span, condition, latents, handover
+        self._frames: Frames | None = None
+
+    @property
+    def frames(self) -> Frames:
+        """Frames of the GOP at the true size."""
+        if self._frames is None:
+            header = self.engine.header
+            frames = self.engine.backbone.decode(self.latents)
+            self._frames = np.ascontiguousarray(frames[: self.span.num_frames, : header.height, : header.width])
+        return self._frames
+
+    @property
+    def shown(self) -> Frames:
+        """The frames that this GOP adds to the output."""
+        return self.frames[self.span.overlap :]
+
+    def with_latents(self, latents: Latents) -> "DecodedGop":
+        """The same GOP with other final latents."""
+        return DecodedGop(self.engine, self.span, self.condition, latents, self.handover)
+
+    def digest(self, size: int) -> bytes:
+        """BLAKE2s of the latents' float32 bytes, cut to `size`."""
+        return hashlib.blake2s(self.latents.cpu().numpy().astype("<f4").tobytes()).digest()[:size]
+
+
+@final
+@dataclass(frozen=True)
+class FinishedGop:
+    """A GOP that was coded elsewhere: its place and the frames that it adds to the output."""
+
+    span: GopSpan
+    shown: Frames
+
+
+@final
+@dataclass(frozen=True)
+class Boundary:
+    """Stands for a GOP that was skipped: its condition is known, its frames are not."""
+
+    condition: Condition
+
+    @property
+    def frames(self) -> Frames:
+        """Not there."""
+        raise BitstreamError("the frames of a skipped GOP are not known")

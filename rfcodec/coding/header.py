@@ -1,0 +1,92 @@
+"""What a stream says of itself: settings to a sequence header, and from one the backbone that it asks for."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields as dataclass_fields
+from typing import Any
+
+import torch
+
+from rfcodec import registry
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.headers import SequenceHeader, TrajectoryHeader
+from rfcodec.config import RuntimeConfig, StreamConfig
+from rfcodec.errors import BackboneMismatch, ConfigError
+from rfcodec.protocols import Backbone
+from rfcodec.types import Identity, VideoFormat
+
+PRETRAINED = "diffusers"  # the registered backbone that opens every name that is not registered
+
+
+def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool = True) -> Backbone[Any]:
+    """The backbone that a name stands for: a registered one or, if none is, a pretrained pipeline (id or folder).
+
+    `options` are those of the stream, a `name=value` a line. What `runtime` says of weights and options goes before.
+    `trusted` is False for a name that comes from a stream: nothing is then fetched but named checkpoints, and no code of
+    the model's own is imported. Raises UnknownPlugin, ConfigError, BackboneError.
+    """
+    if runtime.threads:
+        torch.set_num_threads(runtime.threads)
+    found = name if runtime.weights is None else runtime.weights
+    if isinstance(found, Backbone) and not isinstance(found, type):
+        return found
+    found = os.fspath(found) if isinstance(found, os.PathLike) else found
+    chosen = read_options(options) | {key: str(value) for key, value in runtime.overrides.items()}
+    if isinstance(found, str) and found in registry.names("backbones"):
+        return registry.load("backbones", found)(runtime, chosen)
+    return registry.load("backbones", PRETRAINED)(runtime, chosen, found, trusted or runtime.weights is not None)
+
+
+def read_options(text: str) -> dict[str, str]:
+    """The options in a header, a `name=value` a line."""
+    return {name: value for name, _, value in (line.partition("=") for line in text.split("\n") if line)}
+
+
+def write_options(options: Mapping[str, Any]) -> str:
+    """Inverse of `read_options`, sorted by name; raises ConfigError on what does not fit a line."""
+    for name, value in options.items():
+        if "\n" in f"{name}{value}" or "=" in name:
+            raise ConfigError(f"backbone_options.{name} is {value!r}: a name without '=' and a value of one line are legal")
+    return "\n".join(f"{name}={options[name]}" for name in sorted(options))
+
+
+def make_header(video: VideoFormat, stream: StreamConfig, backbone: Backbone[Any]) -> SequenceHeader:
+    """The sequence header that says what a StreamConfig says; raises ConfigError for fields that a codebook has not."""
+    identity = backbone.identity
+    codebook = registry.load("codebooks", stream.codebook.name)
+    known = {item.name for item in dataclass_fields(codebook)}
+    if unknown := set(stream.codebook.parameters) - known:
+        raise ConfigError(
+            f"codebook {stream.codebook.name} has no field {min(unknown)!r}; it has {', '.join(sorted(known))}"
+        )
+    trajectory = stream.trajectory.model_dump()
+    trajectory["ode_tail"] = stream.trajectory.tail_steps(backbone.tail_share)
+    return SequenceHeader(
+        width=video.width,
+        height=video.height,
+        num_frames=video.num_frames,
+        fps_numerator=video.fps.numerator,
+        fps_denominator=video.fps.denominator,
+        gop=stream.gop,
+        mode=registry.load("conditioners", stream.mode).ID,
+        still=registry.load("stills", stream.still).ID,
+        codebook=codebook.ID,
+        codebook_parameters=fields.write(codebook(**stream.codebook.parameters)),
+        trajectory=TrajectoryHeader(**trajectory),
+        seed=stream.seed,
+        backbone=identity.name,
+        weights=identity.weights,
+        arithmetic=identity.arithmetic,
+        backbone_options=write_options(stream.backbone_options),
+        prompt=stream.prompt,
+    )
+
+
+def check_identity(header: SequenceHeader, identity: Identity) -> None:
+    """Raises BackboneMismatch on other weights; whether another arithmetic matters, digests say."""
+    if header.weights != identity.weights:
+        raise BackboneMismatch(
+            f"the stream was made with {header.backbone} weights {header.weights.hex()}, "
+            f"{identity.name} here has {identity.weights.hex()}: name the folder or hub id of the weights that wrote the "
+            "stream with --backbone, or install the release that did"
+        )
