@@ -4,7 +4,7 @@ import hashlib
 import math
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -71,10 +71,12 @@ def test_nominal_efficiency_is_a_share(codebook):
     assert 0 < codebook.efficiency <= 1
 
 
-@pytest.mark.parametrize("shape", [SMALL, LARGE])
-@pytest.mark.parametrize("wanted", [0, 37, 120, 333])
-def test_choice_and_replay_are_equal_to_the_last_bit(codebook, shape, wanted):
-    bits = some_bits(codebook, shape, wanted)
+def test_choice_and_replay_are_equal_to_the_last_bit(codebook):
+    for shape, wanted in product((SMALL, LARGE), (0, 37, 120, 333)):
+        choice_and_replay_are_equal(codebook, shape, some_bits(codebook, shape, wanted))
+
+
+def choice_and_replay_are_equal(codebook, shape, bits):
     symbols, z = codebook.choose(ADDRESS, direction(shape), bits)
     again = codebook.noise(ADDRESS, shape, bits, symbols)
     assert 0 <= symbols < 1 << bits
@@ -98,12 +100,12 @@ def test_symbols_fit_even_for_odd_directions(codebook):
         assert torch.equal(z, codebook.noise(ADDRESS, SMALL, bits, symbols))
 
 
-@pytest.mark.parametrize("shape", [SMALL, LARGE, (1, 1, 9, 7)])
-def test_usable_bits(codebook, shape):
-    usable = [codebook.usable_bits(shape, bits) for bits in range(700)]
-    assert all(0 <= got <= bits for bits, got in enumerate(usable))
-    assert all(a <= b for a, b in pairwise(usable))
-    assert all(codebook.usable_bits(shape, got) == got for got in set(usable))
+def test_usable_bits(codebook):
+    for shape in (SMALL, LARGE, (1, 1, 9, 7)):
+        usable = [codebook.usable_bits(shape, bits) for bits in range(700)]
+        assert all(0 <= got <= bits for bits, got in enumerate(usable)), shape
+        assert all(a <= b for a, b in pairwise(usable)), shape
+        assert all(codebook.usable_bits(shape, got) == got for got in set(usable)), shape
 
 
 def test_usable_bits_are_bounded(codebook):
@@ -114,12 +116,12 @@ def test_usable_bits_are_bounded(codebook):
     assert torch.equal(z, codebook.noise(ADDRESS, SMALL, most, symbols))
 
 
-@pytest.mark.parametrize("shape", [SMALL, LARGE])
-def test_least_bits_are_the_least_that_can_be_used(codebook, shape):
-    least = codebook.least_bits(shape)
-    assert least > 0
-    assert codebook.usable_bits(shape, least) == least
-    assert codebook.usable_bits(shape, least - 1) == 0
+def test_least_bits_are_the_least_that_can_be_used(codebook):
+    for shape in (SMALL, LARGE):
+        least = codebook.least_bits(shape)
+        assert least > 0, shape
+        assert codebook.usable_bits(shape, least) == least, shape
+        assert codebook.usable_bits(shape, least - 1) == 0, shape
 
 
 def test_no_bits_are_plain_noise_of_the_address(codebook):
@@ -138,9 +140,12 @@ def lags(z):
                 yield (axis, lag), float(product.mean()) * math.sqrt(product.numel())
 
 
-@pytest.mark.parametrize("wanted", [60, 600])
-def test_chosen_noise_is_white_and_of_unit_variance(codebook, wanted):
-    bits = some_bits(codebook, LARGE, wanted)
+def test_chosen_noise_is_white_and_of_unit_variance(codebook):
+    for wanted in (60, 600):
+        chosen_noise_is_white(codebook, some_bits(codebook, LARGE, wanted))
+
+
+def chosen_noise_is_white(codebook, bits):
     seen = {}
     for seed in range(4):
         target = direction(LARGE, seed).double()
