@@ -6,6 +6,7 @@ import shape_checks
 shape_checks.install(["codebooks", "rfcodec.flow", "rfcodec.trajectory", "rfcodec.backbones"])
 
 
+import gc
 import io
 import os
 import subprocess
@@ -30,6 +31,13 @@ os.environ.update(RAY_worker_niceness="0")  # else its workers wait for all othe
 
 def pytest_addoption(parser):
     parser.addoption("--regenerate", action="store_true", help="Write the conformance vectors anew.")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen_heap():
+    """What is loaded by now stays; imageio collects garbage whenever a video is closed, and need not look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
