@@ -27,6 +27,17 @@ ALONE = RuntimeConfig()
 
 
 @pytest.fixture(scope="module")
+def clip(make_clip):
+    """Thirteen frames as small as the anchors take them."""
+    return make_clip(13, 40, 32)
+
+
+@pytest.fixture(scope="module")
+def clip_file(clip, save, tmp_path_factory):
+    return save(tmp_path_factory.mktemp("clip") / "clip.mkv", clip)
+
+
+@pytest.fixture(scope="module")
 def described(clip_file):
     """Two modes at two rates, an anchor, and what bounds them."""
     options = {
