@@ -1,7 +1,9 @@
 """Every way to fail: one line, exit status 1, nothing left behind; and damaged streams of all sorts."""
 
+import os
 import random
 import resource
+import sys
 import warnings
 import zlib
 from contextlib import suppress
@@ -343,7 +345,7 @@ def test_a_foreign_package_of_the_same_name(package, content, process, clip_file
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").write_text(content)
     call = ["encode", clip_file, tmp_path / "a.rfv", "--bytes", 3000, *FAST]
-    outcome = process("-B", "-m", "rfcodec", *call, env={"PYTHONPATH": str(tmp_path)})
+    outcome = process("-B", "-m", "rfcodec", *call, env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])})
     fails(outcome, package, str(tmp_path), "another folder")
     assert [path.name for path in tmp_path.iterdir()] == [package]
 
