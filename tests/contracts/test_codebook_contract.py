@@ -36,6 +36,12 @@ def codebook(request):
     return registry.load("codebooks", name)(**settings)
 
 
+@pytest.fixture
+def codebooks():
+    """All of them, for what takes no time."""
+    return [registry.load("codebooks", name)(**settings) for name, settings in CASES]
+
+
 def direction(shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
     ramp = torch.linspace(0.2, 2, shape[-1])  # neither white nor of unit variance
@@ -60,15 +66,16 @@ def test_ids_are_distinct_and_small():
     assert all(0 <= number <= 127 for number in ids)
 
 
-def test_the_stream_names_it(codebook):
-    assert registry.by_id("codebooks", codebook.ID) is type(codebook)
-    written = fields.write(codebook)
-    assert len(written) <= 64
-    assert fields.read_whole(type(codebook), written) == codebook
+def test_the_stream_names_it(codebooks):
+    for codebook in codebooks:
+        assert registry.by_id("codebooks", codebook.ID) is type(codebook)
+        written = fields.write(codebook)
+        assert len(written) <= 64, codebook
+        assert fields.read_whole(type(codebook), written) == codebook
 
 
-def test_nominal_efficiency_is_a_share(codebook):
-    assert 0 < codebook.efficiency <= 1
+def test_nominal_efficiency_is_a_share(codebooks):
+    assert [codebook for codebook in codebooks if not 0 < codebook.efficiency <= 1] == []
 
 
 def test_choice_and_replay_are_equal_to_the_last_bit(codebook):
@@ -116,19 +123,20 @@ def test_usable_bits_are_bounded(codebook):
     assert torch.equal(z, codebook.noise(ADDRESS, SMALL, most, symbols))
 
 
-def test_least_bits_are_the_least_that_can_be_used(codebook):
-    for shape in (SMALL, LARGE):
+def test_least_bits_are_the_least_that_can_be_used(codebooks):
+    for codebook, shape in product(codebooks, (SMALL, LARGE)):
         least = codebook.least_bits(shape)
-        assert least > 0, shape
-        assert codebook.usable_bits(shape, least) == least, shape
-        assert codebook.usable_bits(shape, least - 1) == 0, shape
+        assert least > 0, (codebook, shape)
+        assert codebook.usable_bits(shape, least) == least, (codebook, shape)
+        assert codebook.usable_bits(shape, least - 1) == 0, (codebook, shape)
 
 
-def test_no_bits_are_plain_noise_of_the_address(codebook):
-    z = codebook.noise(ADDRESS, LARGE, 0, 0)
-    assert abs(float(z.double().mean())) < 5 / math.sqrt(z.numel())
-    assert abs(float(z.double().square().mean()) - 1) < 5 * math.sqrt(2 / z.numel())
-    assert torch.equal(codebook.noise(ADDRESS, LARGE, 0, 0), z)
+def test_no_bits_are_plain_noise_of_the_address(codebooks):
+    for codebook in codebooks:
+        z = codebook.noise(ADDRESS, LARGE, 0, 0)
+        assert abs(float(z.double().mean())) < 5 / math.sqrt(z.numel()), codebook
+        assert abs(float(z.double().square().mean()) - 1) < 5 * math.sqrt(2 / z.numel()), codebook
+        assert torch.equal(codebook.noise(ADDRESS, LARGE, 0, 0), z), codebook
 
 
 def lags(z):

@@ -27,20 +27,24 @@ call = { speed = 3 }
 """
 
 
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_pipelines_know_the_arguments_that_profiles_use(profile):
-    kind = pipeline_class(profile.pipeline)
-    legal = set(inspect.signature(kind.__call__).parameters)
-    used = set(profile.call) | ({"frame_rate"} if profile.frame_rate else set())
-    used |= {"latents"} if profile.start == "argument" else set()
-    used |= (
-        {"guider"} & set(inspect.signature(kind.__init__).parameters) if profile.guidance == "guider" else {profile.guidance}
-    )
-    used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(profile.frames, set())
-    used |= {"last_image"} if profile.frames == "image" and "first+last" in profile.takes else set()
-    used |= {"video", "mask"} if profile.frames == "video_mask" else set()
-    assert used - legal <= {"guider"}
-    assert profile.frames in FRAME_ARGUMENTS
+def test_pipelines_know_the_arguments_that_profiles_use():
+    for profile in PROFILES.values():
+        kind = pipeline_class(profile.pipeline)
+        legal = set(inspect.signature(kind.__call__).parameters)
+        used = set(profile.call) | ({"frame_rate"} if profile.frame_rate else set())
+        used |= {"latents"} if profile.start == "argument" else set()
+        used |= (
+            {"guider"} & set(inspect.signature(kind.__init__).parameters)
+            if profile.guidance == "guider"
+            else {profile.guidance}
+        )
+        used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(
+            profile.frames, set()
+        )
+        used |= {"last_image"} if profile.frames == "image" and "first+last" in profile.takes else set()
+        used |= {"video", "mask"} if profile.frames == "video_mask" else set()
+        assert used - legal <= {"guider"}, profile.id
+        assert profile.frames in FRAME_ARGUMENTS, profile.id
 
 
 def test_ids_are_unique_and_families_agree_on_geometry():
