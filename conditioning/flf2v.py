@@ -39,7 +39,8 @@ class FirstLastToVideo:
 
     def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
         """What the side information holds and the boundary shared with the GOP before, if that is known."""
-        sent = read_references(self._still, ByteReader(side_info), span)
+        needed = {span.num_frames - 1} | ({0} if span.references == 2 else set())
+        sent = read_references(self._still, ByteReader(side_info), span, needed)
         shared = previous.condition.last if previous else None
         if shared is None or (sent and sent[0].position == 0):
             return Known(self._prompt, sent)

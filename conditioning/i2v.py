@@ -45,7 +45,7 @@ class ImageToVideo:
         """The still, or the last frame of the GOP before; further references where the stream has any."""
         reader = ByteReader(side_info)
         if span.index == 0:
-            return Known(self._prompt, read_references(self._still, reader, span))
+            return Known(self._prompt, read_references(self._still, reader, span, needed=(0,)))
         if previous is None:
             raise InvalidField(f"GOP {span.index} of a chain cannot be decoded without the GOP before it")
         chained = Reference(previous.frames[-1], read_rmse(reader))

@@ -1,7 +1,7 @@
 """The GOP structure of modes with reference frames, and how a reference stands in side information."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -44,12 +44,19 @@ def write_reference(still: StillCoder, position: int, frame: Frame, max_bytes: i
     return varint(position) + varint(len(data)) + write_rmse(rmse(frame, coded)) + data
 
 
-def read_references(still: StillCoder, reader: ByteReader, span: GopSpan) -> tuple[Reference, ...]:
-    """All references up to the end, by rising positions within the GOP; raises InvalidField where they are not."""
+def read_references(
+    still: StillCoder, reader: ByteReader, span: GopSpan, needed: Collection[int] = ()
+) -> tuple[Reference, ...]:
+    """All references up to the end, by rising positions within the GOP.
+
+    Raises InvalidField where they are not, or where one of the positions that are `needed` is missing.
+    """
     found: list[Reference] = []
     while not reader.exhausted:
         position, size, error = reader.varint(), reader.varint(), read_rmse(reader)
         if position >= span.num_frames or (found and position <= found[-1].position):
             raise InvalidField(f"GOP {span.index} has a reference at frame {position} of {span.num_frames}, out of order")
         found.append(Reference(still.decode(reader.take(size)), error, position))
+    if missing := set(needed) - {reference.position for reference in found}:
+        raise InvalidField(f"GOP {span.index} has no reference at frame {min(missing)}, which its mode needs")
     return tuple(found)

@@ -6,19 +6,18 @@ import shape_checks
 shape_checks.install(["codebooks", "rfcodec.flow", "rfcodec.trajectory", "rfcodec.backbones"])
 
 
-import io
+import gc
+import json
 import os
 import subprocess
 import sys
-import warnings
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from fractions import Fraction
 
+import fresh
 import numpy as np
 import pytest
+from fresh import Outcome
 
-from rfcodec.cli.app import main
 from rfcodec.types import VideoFormat
 from rfcodec.video.reader import VideoWriter, open_video
 
@@ -32,13 +31,11 @@ def pytest_addoption(parser):
     parser.addoption("--regenerate", action="store_true", help="Write the conformance vectors anew.")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a run of the command line came to."""
-
-    status: int
-    out: str
-    err: str
+@pytest.fixture(scope="module", autouse=True)
+def frozen_heap():
+    """What is loaded by now stays: imageio collects garbage whenever it closes a video, which need not look at all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def _wave(phase, period):
@@ -99,22 +96,7 @@ def clip_file(clip, tmp_path_factory):
 @pytest.fixture(scope="session")
 def cli():
     """cli(*arguments) runs the command line in this process, which saves the start of Python and torch."""
-
-    def run(*arguments):
-        out, err = io.StringIO(), io.StringIO()
-        argv, show = sys.argv, warnings.showwarning
-        sys.argv, status = ["rfcodec", *map(str, arguments)], 0
-        try:
-            with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
-                warnings.simplefilter("always")
-                main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        finally:
-            sys.argv, warnings.showwarning = argv, show
-        return Outcome(status, out.getvalue(), err.getvalue())
-
-    return run
+    return fresh.call
 
 
 @pytest.fixture(scope="session")
@@ -127,5 +109,18 @@ def process(tmp_path_factory):
         settings = os.environ | {"OMP_NUM_THREADS": "1"} | (env or {})
         done = subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True, check=False, **more)
         return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def in_a_fresh_process(process):
+    """in_a_fresh_process([arguments, ...]): outcomes of calls of the command line, all in one process of their own."""
+
+    def run(calls, **more):
+        words = json.dumps([[str(word) for word in arguments] for arguments in calls])
+        told = process(fresh.__file__, input=words, **more)
+        assert told.status == 0, told.err
+        return [Outcome(**outcome) for outcome in json.loads(told.out.rpartition("OUTCOMES ")[2])]
 
     return run

@@ -15,6 +15,7 @@ def compared(clip_file, clip, save, tmp_path_factory):
     folder = tmp_path_factory.mktemp("modes")
     other = save(folder / "other.mkv", clip[:, ::-1].copy() // 2)
     words = ["--clips", clip_file, other, "--frames", "0:9", "--gop", "5", "--bpp", "0.4", "0.8", "1.6", "--out", folder]
+    words += ["--size", "48x36"]
     argv, sys.argv = (
         sys.argv,
         ["compare_modes.py", *map(str, words), "--backbone", "gaussian", "--set", "trajectory.steps=4"],

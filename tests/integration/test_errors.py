@@ -1,9 +1,15 @@
 """Every way to fail: one line, exit status 1, nothing left behind; and damaged streams of all sorts."""
 
+import os
 import random
 import resource
+import sys
 import warnings
 import zlib
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -106,14 +112,21 @@ def encoding(*options):
     return lambda clip, folder: ["encode", clip, folder / "out.rfv", "--bytes", 3000, *FAST, *options]
 
 
+@cache
+def stream_of(clip):
+    """The bytes of the clip in 2000 bytes, coded once."""
+    with TemporaryDirectory() as folder:
+        rfcodec.encode(clip, Path(folder) / "a.rfv", bytes=2000, **SMALL)
+        return (Path(folder) / "a.rfv").read_bytes()
+
+
 def decoding(change, *options):
     """Decoding of a stream changed by `change(data)`."""
 
     def arguments(clip, folder):
         source = folder / "in"
         source.mkdir()
-        rfcodec.encode(clip, source / "a.rfv", bytes=2000, **SMALL)
-        (source / "a.rfv").write_bytes(change((source / "a.rfv").read_bytes()))
+        (source / "a.rfv").write_bytes(change(stream_of(clip)))
         return ["decode", source / "a.rfv", folder / "out.mkv", *options]
 
     return arguments
@@ -157,7 +170,7 @@ def broken_weights(clip, folder):
     weights = folder / "weights"
     weights.mkdir()
     (weights / "alexnet_imagenet1k_v1_features.safetensors").write_bytes(b"nothing")
-    rfcodec.encode(clip, weights / "a.rfv", bytes=2000, **SMALL)
+    (weights / "a.rfv").write_bytes(stream_of(clip))
     return ["verify", weights / "a.rfv", "--against", clip, "--lpips-weights", weights]
 
 
@@ -332,7 +345,7 @@ def test_a_foreign_package_of_the_same_name(package, content, process, clip_file
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").write_text(content)
     call = ["encode", clip_file, tmp_path / "a.rfv", "--bytes", 3000, *FAST]
-    outcome = process("-B", "-m", "rfcodec", *call, env={"PYTHONPATH": str(tmp_path)})
+    outcome = process("-B", "-m", "rfcodec", *call, env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])})
     fails(outcome, package, str(tmp_path), "another folder")
     assert [path.name for path in tmp_path.iterdir()] == [package]
 
@@ -397,8 +410,11 @@ def test_a_flipped_byte_under_a_good_checksum(mode, tiny, tmp_path):
         data = bytearray(tiny[mode])
         data[position] ^= pattern.randrange(1, 256)
         path.write_bytes(reseal(data))
-        frames = decode_with_care(path)
-        assert frames is None or frames.dtype == np.uint8
+        with suppress(*OURS):
+            api.info(path)
+        if position < units_of(tiny[mode])[0][2] or position % 7 == MODES.index(mode):
+            frames = decode_with_care(path)
+            assert frames is None or frames.dtype == np.uint8
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -406,7 +422,7 @@ def test_partial_decoding_of_a_flipped_byte(mode, tiny, tiny_clip, tmp_path):
     path = tmp_path / "a.rfv"
     pattern = random.Random(3)
     header = units_of(tiny[mode])[0][2]
-    for position in range(header, len(tiny[mode]), 3):
+    for position in range(header, len(tiny[mode]), 7):
         data = bytearray(tiny[mode])
         data[position] ^= pattern.randrange(1, 256)
         path.write_bytes(data)

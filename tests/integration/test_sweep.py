@@ -27,6 +27,17 @@ ALONE = RuntimeConfig()
 
 
 @pytest.fixture(scope="module")
+def clip(make_clip):
+    """Thirteen frames as small as the anchors take them."""
+    return make_clip(13, 40, 32)
+
+
+@pytest.fixture(scope="module")
+def clip_file(clip, save, tmp_path_factory):
+    return save(tmp_path_factory.mktemp("clip") / "clip.mkv", clip)
+
+
+@pytest.fixture(scope="module")
 def described(clip_file):
     """Two modes at two rates, an anchor, and what bounds them."""
     options = {
@@ -162,7 +173,8 @@ def test_a_point_that_fails_leaves_the_others(lean, tmp_path):
     assert [value for _, value, _ in swept(low, tmp_path)[1]] == [0.005]  # tried again, the other is not
 
 
-@pytest.mark.parametrize("name", ["local", "ray"])
+# that Ray replaces workers and brings back results is shown by the tests of executors
+@pytest.mark.parametrize("name", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_two_workers_one_of_which_dies_find_the_same(name, lean, serial, tmp_path, monkeypatch):
     if name == "ray":
         ray = pytest.importorskip("ray")

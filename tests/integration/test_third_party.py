@@ -1,5 +1,6 @@
 """A family from outside: the example of docs/backbones.md, installed as a package of its own, on the command line."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -46,13 +47,19 @@ def install(site):
     (info / "entry_points.txt").write_text(f"[{group}]\n{line.replace(chr(34), '')}\n")
 
 
+def environment(site):
+    """That of a process which finds the package beside whatever this one finds."""
+    found = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(found), "HF_HUB_OFFLINE": "1"}
+
+
 @pytest.fixture(scope="module")
 def toy(process, tmp_path_factory):
     """The package, and a folder that its pipeline wrote."""
     folder = tmp_path_factory.mktemp("toy")
     install(folder / "site")
     wan = tiny_models.save("wan-t2v", folder / "wan")
-    saved = process("-c", SAVE, wan, folder / "toy", env={"PYTHONPATH": str(folder / "site"), "HF_HUB_OFFLINE": "1"})
+    saved = process("-c", SAVE, wan, folder / "toy", env=environment(folder / "site"))
     assert saved.status == 0, saved.err
     return folder
 
@@ -62,14 +69,13 @@ def test_the_example_is_at_most_twenty_lines():
     assert len([line for line in (code + entry).splitlines() if line and not line.startswith("#")]) <= 20
 
 
-def test_a_family_from_outside_codes_a_clip(toy, process, cli, clip_file, tmp_path):
-    env = {"PYTHONPATH": str(toy / "site"), "HF_HUB_OFFLINE": "1"}
+def test_a_family_from_outside_codes_a_clip(toy, in_a_fresh_process, cli, clip_file, tmp_path):
     few = ["--set", "trajectory.steps=5", "--set", "trajectory.ode_tail=2", "--bytes", "450"]
     out = tmp_path / "toy.rfv"
-    done = process("-m", "rfcodec", "encode", clip_file, out, "--backbone", toy / "toy", *few, env=env)
+    calls = [["encode", clip_file, out, "--backbone", toy / "toy", *few], ["decode", out, tmp_path / "toy.mkv"]]
+    done, decoded = in_a_fresh_process(calls, env=environment(toy / "site"))
     assert done.status == 0, done.err
     assert 441 <= out.stat().st_size <= 450
-    decoded = process("-m", "rfcodec", "decode", out, tmp_path / "toy.mkv", env=env)
     assert decoded.status == 0, decoded.err
     assert "the digest of 1 of 1 GOPs is the encoder's" in decoded.err
     unknown = cli("decode", out, tmp_path / "x.mkv")  # this process never saw the package
@@ -82,8 +88,9 @@ def test_a_family_may_come_with_the_folder(toy, process, clip_file, tmp_path):
     (profile,) = (body for body in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "rfcodec.toml" in body)
     site, model = shutil.copytree(toy / "site", tmp_path / "site"), shutil.copytree(toy / "toy", tmp_path / "toy")
     (site / "toy_package-1.dist-info" / "entry_points.txt").unlink()
-    env = {"PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"}
     (model / "rfcodec.toml").write_text(profile)
     few = ["--set", "trajectory.steps=4", "--set", "trajectory.ode_tail=2", "--bytes", "1500"]
-    done = process("-m", "rfcodec", "encode", clip_file, tmp_path / "toy.rfv", "--backbone", model, *few, env=env)
+    done = process(
+        "-m", "rfcodec", "encode", clip_file, tmp_path / "toy.rfv", "--backbone", model, *few, env=environment(site)
+    )
     assert done.status == 0, done.err

@@ -10,18 +10,28 @@ from rfcodec.presets import configure
 FEW = ["--set", "trajectory.steps=6"]
 
 
-@pytest.mark.parametrize(
-    ("mode", "more"), [("t2v", []), ("i2v", ["--gop", 7]), ("flf2v", ["--gop", 7, "--still", "trajectory"])]
-)
-def test_a_fresh_process_decodes_what_the_encoder_saw(mode, more, process, cli, load, clip_file, tmp_path):
-    files = [clip_file, tmp_path / "a.rfv", "--recon", tmp_path / "recon.mkv"]
-    told = cli("encode", *files, "--mode", mode, "--bytes", 3000, *more, *FEW)
-    assert told.status == 0, told.err
-    decoded = process("-m", "rfcodec", "decode", tmp_path / "a.rfv", tmp_path / "b.mkv")
-    assert decoded.status == 0, decoded.err
-    assert np.array_equal(load(tmp_path / "recon.mkv"), load(tmp_path / "b.mkv"))
-    assert 0.98 * 3000 <= (tmp_path / "a.rfv").stat().st_size <= 3000
-    header = json.loads(cli("info", tmp_path / "a.rfv", "--json").out)["header"]
+WAYS = {"t2v": [], "i2v": ["--gop", 7], "flf2v": ["--gop", 7, "--still", "trajectory"]}
+
+
+@pytest.fixture(scope="module")
+def coded(cli, in_a_fresh_process, clip_file, tmp_path_factory):
+    """Every mode, coded here and decoded by one other process."""
+    folder, calls = tmp_path_factory.mktemp("tiny"), []
+    for mode, more in WAYS.items():
+        out, recon = folder / f"{mode}.rfv", folder / f"{mode}-recon.mkv"
+        told = cli("encode", clip_file, out, "--recon", recon, "--mode", mode, "--bytes", 3000, *more, *FEW)
+        assert told.status == 0, told.err
+        calls.append(["decode", out, folder / f"{mode}.mkv"])
+    for outcome in in_a_fresh_process(calls):
+        assert outcome.status == 0, outcome.err
+    return folder
+
+
+@pytest.mark.parametrize("mode", WAYS)
+def test_a_fresh_process_decodes_what_the_encoder_saw(mode, coded, cli, load):
+    assert np.array_equal(load(coded / f"{mode}-recon.mkv"), load(coded / f"{mode}.mkv"))
+    assert 0.98 * 3000 <= (coded / f"{mode}.rfv").stat().st_size <= 3000
+    header = json.loads(cli("info", coded / f"{mode}.rfv", "--json").out)["header"]
     assert header["backbone"] == "tiny"
 
 

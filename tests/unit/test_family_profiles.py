@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,10 +11,10 @@ from rfcodec.backbones.diffusers.calls import FRAME_ARGUMENTS, fixed_noise
 from rfcodec.backbones.diffusers.families import family_of, pipeline_class
 from rfcodec.backbones.diffusers.layout import Layout
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles, built_in, known_frames, read_profiles
+from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles, built_in, read_profiles
 from rfcodec.backbones.diffusers.sources import find_source
 from rfcodec.errors import BackboneError, ConfigError, UnknownPlugin
-from rfcodec.protocols import Condition
+from rfcodec.protocols import Condition, Reference
 
 PROFILES = {profile.id: profile for profile in built_in()}
 NEW = """
@@ -27,20 +28,24 @@ call = { speed = 3 }
 """
 
 
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_pipelines_know_the_arguments_that_profiles_use(profile):
-    kind = pipeline_class(profile.pipeline)
-    legal = set(inspect.signature(kind.__call__).parameters)
-    used = set(profile.call) | ({"frame_rate"} if profile.frame_rate else set())
-    used |= {"latents"} if profile.start == "argument" else set()
-    used |= (
-        {"guider"} & set(inspect.signature(kind.__init__).parameters) if profile.guidance == "guider" else {profile.guidance}
-    )
-    used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(profile.frames, set())
-    used |= {"last_image"} if profile.frames == "image" and "first+last" in profile.takes else set()
-    used |= {"video", "mask"} if profile.frames == "video_mask" else set()
-    assert used - legal <= {"guider"}
-    assert profile.frames in FRAME_ARGUMENTS
+def test_pipelines_know_the_arguments_that_profiles_use():
+    for profile in PROFILES.values():
+        kind = pipeline_class(profile.pipeline)
+        legal = set(inspect.signature(kind.__call__).parameters)
+        used = set(profile.call) | ({"frame_rate"} if profile.frame_rate else set())
+        used |= {"latents"} if profile.start == "argument" else set()
+        used |= (
+            {"guider"} & set(inspect.signature(kind.__init__).parameters)
+            if profile.guidance == "guider"
+            else {profile.guidance}
+        )
+        used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(
+            profile.frames, set()
+        )
+        used |= {"last_image"} if profile.frames == "image" and "first+last" in profile.takes else set()
+        used |= {"video", "mask"} if profile.frames == "video_mask" else set()
+        assert used - legal <= {"guider"}, profile.id
+        assert profile.frames in FRAME_ARGUMENTS, profile.id
 
 
 def test_ids_are_unique_and_families_agree_on_geometry():
@@ -124,8 +129,22 @@ def test_a_pipeline_that_cannot_be_imported_is_named():
         pipeline_class("toys.pipeline:ToyPipeline")
 
 
-def test_known_frames_are_those_of_the_condition():
-    assert known_frames(Condition(5, 8, 8)) == "none"
+@pytest.mark.parametrize(
+    ("positions", "count", "places"),
+    [
+        ((), 5, "none"),
+        ((0,), 5, "first"),
+        ((4,), 5, "last"),
+        ((0, 4), 5, "first+last"),
+        ((2,), 5, "any"),
+        ((0, 3), 5, "any"),
+        ((0,), 1, "first"),
+    ],
+)
+def test_places_are_those_of_the_references(positions, count, places):
+    frame = np.zeros((8, 8, 3), np.uint8)
+    references = tuple(Reference(frame, 0.0, position) for position in positions)
+    assert Condition(count, 8, 8, references=references).places == places
 
 
 # Layout

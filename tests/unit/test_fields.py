@@ -108,10 +108,10 @@ def test_left_over_bytes_are_refused():
         fields.read_whole(Record, BYTES + b"\0")
 
 
-@pytest.mark.parametrize("length", range(len(BYTES)))
-def test_a_cut_record_is_refused(length):
-    with pytest.raises(TruncatedStream):
-        fields.read_whole(Record, BYTES[:length])
+def test_a_cut_record_is_refused():
+    for length in range(len(BYTES)):
+        with pytest.raises(TruncatedStream):
+            fields.read_whole(Record, BYTES[:length])
 
 
 @pytest.mark.parametrize(

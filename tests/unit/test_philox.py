@@ -64,12 +64,12 @@ def test_the_reference_meets_the_published_vectors():
     ]
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-@pytest.mark.parametrize("domain", list(Domain))
-def test_words_are_philox(address, domain):
-    found = words(address, 11, domain)
-    assert found.dtype == np.uint64
-    assert found.tolist() == reference_words(address, 11, domain)
+def test_words_are_philox():
+    for domain in Domain:
+        for address in ADDRESSES:
+            found = words(address, 11, domain)
+            assert found.dtype == np.uint64, (domain, address)
+            assert found.tolist() == reference_words(address, 11, domain), (domain, address)
 
 
 def test_a_longer_draw_begins_with_the_shorter_one():

@@ -105,10 +105,10 @@ def test_the_deviation_is_that_of_the_error(bank):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 30), (64, 64), (48, 100)])
-@pytest.mark.parametrize("count", [1, 2, 9])
-def test_any_size_and_count_of_frames(size, count):
-    network = TinyNetwork(WIDTHS)
-    assert network(torch.randn(count, 18, *size), 0.3, torch.zeros(count, 6)).shape == (count, 7, *size)
+def test_any_size_and_count_of_frames(size):
+    for count in [1, 2, 9]:
+        network = TinyNetwork(WIDTHS)
+        assert network(torch.randn(count, 18, *size), 0.3, torch.zeros(count, 6)).shape == (count, 7, *size), count
 
 
 def shaken(widths=WIDTHS, seed=0):

@@ -31,22 +31,34 @@ from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 SMALL = ((5, 32), (3, 48))
 
 
-@pytest.fixture
-def scaled(tmp_path, make_clip, save, monkeypatch):
-    monkeypatch.setattr(clips, "LINES", (48,))
-    monkeypatch.setattr(clips, "SHAPES", SMALL)
-    folder = tmp_path / "clips"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clips, "LINES", (48,))
+        patch.setattr(clips, "SHAPES", SMALL)
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(small, make_clip, save, tmp_path_factory):
+    """Three clips."""
+    home = tmp_path_factory.mktemp("training")
+    (home / "clips").mkdir()
     for k, name in enumerate(["one", "two", "coast"]):
-        save(folder / f"{name}.mkv", np.roll(make_clip(12, 96, 64), 5 * k, axis=2))
-    return clips.scale_clips(folder, tmp_path / "cache")
+        save(home / "clips" / f"{name}.mkv", np.roll(make_clip(12, 96, 64), 5 * k, axis=2))
+    return home
 
 
-def test_clips_are_scaled_once_and_keep_their_shape(scaled, tmp_path):
+@pytest.fixture(scope="module")
+def scaled(home):
+    return clips.scale_clips(home / "clips", home / "cache")
+
+
+def test_clips_are_scaled_once_and_keep_their_shape(scaled, home):
     assert [path.name for path in scaled] == ["coast.48.npy", "one.48.npy", "two.48.npy"]
     assert np.load(scaled[0]).shape == (12, 48, 72, 3)
     before = [path.stat().st_mtime_ns for path in scaled]
-    assert clips.scale_clips(tmp_path / "clips", tmp_path / "cache") == scaled
+    assert clips.scale_clips(home / "clips", home / "cache") == scaled
     assert [path.stat().st_mtime_ns for path in scaled] == before
 
 
@@ -165,7 +177,7 @@ def test_too_few_clips_are_said(scaled):
     assert [path.name for path in validation.held_back(scaled[1:])[1]] == ["one.48.npy"]
 
 
-def test_each_stage_is_a_command(scaled, tmp_path, monkeypatch):
+def test_each_stage_is_a_command(home, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
     monkeypatch.setattr(commands, "PROFILE_CROPS", 1)
     monkeypatch.setattr(profile, "LOG_SNR", (-2.0, 0.0))
@@ -177,7 +189,7 @@ def test_each_stage_is_a_command(scaled, tmp_path, monkeypatch):
         return told.output
 
     cache, run, weights = tmp_path / "cache", tmp_path / "run", tmp_path / "weights"
-    assert "3 arrays" in call("scale", tmp_path / "clips", cache)
+    assert "3 arrays" in call("scale", home / "clips", cache)
     call("train", cache, "--run", run, "--steps", 2, "--decay", 1)
     assert str(run / "curves.png") in call("curves", "--run", run).replace("\n", "")
     assert (run / "curves.png").read_bytes()[:4] == b"\x89PNG"
@@ -331,8 +343,8 @@ def test_steps_are_nearly_orthogonal(shape):
     assert values.max() < 1.3
 
 
-def test_whole_clips_are_measured_against_the_wiener_estimate(scaled, tmp_path):
+def test_whole_clips_are_measured_against_the_wiener_estimate(home):
     network = TinyNetwork((4, 8, 8, 8))
-    for name, shares in clip_shares(network, tmp_path / "clips", 32, 3):
+    for name, shares in clip_shares(network, home / "clips", 32, 3):
         assert name in ("one", "two", "coast")
         assert shares == pytest.approx([1.0] * 5)
