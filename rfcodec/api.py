@@ -1,159 +1,166 @@
-"""The Python interface: encode a video to a file, decode a file, look into one."""
+"""The Python interface: encode a video to a file or to bytes, decode either, look into one."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+import io
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, final
 
 import numpy as np
 
 from rfcodec import registry
-from rfcodec.bitstream import fields
-from rfcodec.bitstream.container import (
-    PREAMBLE,
-    GopRecord,
-    read_gops,
-    read_header,
-    read_preamble,
-    read_units,
-    write_stream,
-)
-from rfcodec.bitstream.fields import ByteReader, Line
-from rfcodec.bitstream.headers import GopHeader, SequenceHeader
-from rfcodec.bitstream.records import unit_size
-from rfcodec.codec import Watcher, open_decoder
+from rfcodec.bitstream.container import PREAMBLE, write_stream
+from rfcodec.bitstream.headers import SequenceHeader
+from rfcodec.bitstream.records import Unit, UnitType
+from rfcodec.codec import StepReport, Watcher, open_decoder
 from rfcodec.codec import encode as encode_units
+from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.engine import Engine
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
-from rfcodec.errors import (
-    ConfigError,
-    FrameRangeError,
-    InputError,
-    TruncatedStream,
-    VideoReadError,
-)
+from rfcodec.errors import ConfigError, FrameRangeError, TruncatedStream, VideoReadError
+from rfcodec.metrics.quality import psnr
 from rfcodec.presets import configure
+from rfcodec.presets import runtime as make_runtime
+from rfcodec.protocols import Backbone
 from rfcodec.stream import parallel
+from rfcodec.stream.info import CLOSING, PURPOSES, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import frames_found, salvage
 from rfcodec.types import Frames, VideoFormat
-from rfcodec.video.reader import ArrayVideo, Video, open_video
+from rfcodec.video.inputs import Input, Span, as_video
 
-SMALLEST_GOP = unit_size(len(fields.write(GopHeader(0, 0, (), b""))))
-LARGEST_LOSS = 1000  # times a file may be shorter than its header says: bounds what a damaged one can ask for
+Setting = str | int | float | bool | Path | np.ndarray | None
+Stream = str | Path | bytes | IO[bytes]  # where a stream is read from
+Progress = Watcher | Callable[[StepReport], None]
 
 
 @final
 @dataclass(frozen=True)
 class Encoded:
-    """What an encoding came to: size of the file in bytes, bits per pixel, format of the video."""
+    """What an encoding came to: bytes in all and by purpose, bits of each coded step of each GOP, PSNR in dB.
 
-    path: Path
+    `path` is None where the stream was written to a file object. `psnr` is the mean over the frames shown, None where it
+    was not measured.
+    """
+
+    path: Path | None
     size: int
     format: VideoFormat
+    bytes_by_purpose: dict[str, int]
+    bits_per_step: tuple[tuple[int, ...], ...]
+    psnr: float | None
 
     @property
     def bpp(self) -> float:
-        """Bits of the whole file per pixel of the frames shown."""
+        """Bits of the whole stream per pixel of the frames shown."""
         return 8 * self.size / self.format.pixels
 
 
 def encode(
-    video: str | Path | Video | Frames,
-    out: str | Path,
+    video: Input,
+    out: str | Path | IO[bytes],
     *,
+    backbone: str | Path | Backbone[Any] | object = None,
     preset: str = "default",
+    frames: Span = (None, None),
+    size: tuple[int, int] | None = None,
+    fps: Fraction | float | None = None,
+    steps: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
     runtime: RuntimeConfig | None = None,
-    watcher: Watcher | None = None,
-    **settings: Any,
+    watcher: Progress | None = None,
+    measure: bool = True,
+    **settings: Setting,
 ) -> Encoded:
-    """Encodes a file, a Video or an array of frames (uint8 RGB t y x 3) into the file `out`.
+    """Encodes frames [A, B) of a video, scaled to (width, height), into the file `out`, a path or a binary file.
 
-    Settings are the fields of StreamConfig and EncoderConfig, with `__` for dots: mode="i2v", bpp=0.05,
-    trajectory__steps=8, codebook__memory=8. `backbone` is a name, a folder, a hub id, a live pipeline of diffusers or an
-    object of the protocol Backbone. Raises ConfigError, InputError, BackboneError, OutputError.
+    A video is a path, bytes or a binary file of a container; an array or a tensor, uint8 RGB t y x 3; PIL pictures; or an
+    object with `format` and `read`. Settings are the fields of StreamConfig and EncoderConfig, with `__` for dots:
+    mode="i2v", bpp=0.05, trajectory__eta=0.9, codebook__memory=8; `steps` is trajectory__steps. `backbone` is a name, a
+    folder, a hub id, a live pipeline of diffusers or an object of the protocol Backbone. `watcher` is told of every coded
+    step. With `measure` every GOP is decoded for its PSNR. Raises ConfigError, InputError, BackboneError, OutputError.
     """
-    runtime = runtime or RuntimeConfig()
-    if not isinstance(settings.get("backbone", ""), str):
-        runtime = runtime.model_copy(update={"weights": settings.pop("backbone")})
-    stream, effort = configure(preset, {name.replace("__", "."): value for name, value in settings.items()})
-    return encode_with(video, out, stream, effort, runtime, watcher)
+    named = {name.replace("__", "."): value for name, value in settings.items()}
+    if steps is not None:
+        named["trajectory.steps"] = steps
+    where = _runtime(runtime, device=device, threads=threads)
+    if isinstance(backbone, str | Path):
+        named["backbone"] = str(backbone)
+    elif backbone is not None:
+        where = where.model_copy(update={"weights": backbone})
+    stream, effort = configure(preset, named)
+    with as_video(video, frames, size, fps) as source:
+        return encode_with(source, out, stream, effort, where, watcher, measure=measure)
 
 
 def encode_with(
-    video: str | Path | Video | Frames,
-    out: str | Path,
+    video: Input,
+    out: str | Path | IO[bytes],
     stream: StreamConfig,
     effort: EncoderConfig,
     runtime: RuntimeConfig | None = None,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
+    *,
+    measure: bool = False,
 ) -> Encoded:
-    """`encode` with settings that are made already."""
-    with _opened(video) as source:
-        runtime = runtime or RuntimeConfig()
-        units = (parallel.encode if runtime.jobs > 1 else encode_units)(source, stream, effort, runtime, watcher)
-        return Encoded(Path(out), write_stream(Path(out), units), source.format)
+    """`encode` with settings that are made already; PSNR only if asked for."""
+    runtime = runtime or RuntimeConfig()
+    ledger = _Ledger(_watcher(watcher), measure)
+    target = Path(out) if isinstance(out, str | Path) else out
+    with as_video(video) as source:
+        units = (parallel.encode if runtime.jobs > 1 else encode_units)(source, stream, effort, runtime, ledger)
+        size = write_stream(target, ledger.counted(units))
+        path = target if isinstance(target, Path) else None
+        return Encoded(path, size, source.format, ledger.purposes(size), tuple(ledger.bits), ledger.psnr)
 
 
-def _opened(video: str | Path | Video | Frames) -> AbstractContextManager[Video]:
-    if isinstance(video, np.ndarray):
-        video = ArrayVideo(video)
-    if not isinstance(video, str | Path | Video):
-        raise InputError(
-            f"a video is a path, an array of frames or an object with format and read, not {type(video).__name__}"
-        )
-    return closing(open_video(video)) if isinstance(video, str | Path) else nullcontext(video)
+def compress(video: Input, **settings: Any) -> bytes:
+    """A video as the bytes of a stream; arguments are those of `encode`."""
+    out = io.BytesIO()
+    encode(video, out, **settings)
+    return out.getvalue()
 
 
-def caption(video: str | Path | Video | Frames, model: str = "auto", frames: int = 8, device: str = "cpu") -> str:
-    """A line of text about a video, seen in at most `frames` frames that are spread over it: a prompt for `encode`.
-
-    `model` is "auto", a folder or hub id of an image- or video-to-text model of transformers, or the name of another
-    installed captioner. Raises InputError, MissingWeights, ConfigError.
-    """
-    if frames < 1:
-        raise ConfigError(f"a caption is made from {frames} frames; write 1 or more")
-    name, model = (model, "auto") if model in registry.names("captioners") else ("transformers", model)
-    with _opened(video) as source:
-        count, shown = source.format.num_frames, min(frames, source.format.num_frames)
-        # the middles of equal shares of the video
-        places = [(2 * share + 1) * count // (2 * shown) for share in range(shown)]
-        seen = np.concatenate([source.read(place, place + 1) for place in places])
-    return registry.load("captioners", name)(model, device).caption(seen)
+def decompress(stream: Stream, **settings: Any) -> Frames:
+    """All frames of a stream, uint8 RGB t y x 3; arguments are those of `decode`."""
+    return np.concatenate([piece.frames for piece in decode(stream, **settings)])
 
 
 def decode(
-    path: str | Path,
+    stream: Stream,
     *,
-    frames: tuple[int | None, int | None] = (None, None),
+    frames: Span = (None, None),
     partial: bool = False,
-    backbone: Any = None,
+    backbone: str | Path | Backbone[Any] | object = None,
+    device: str | None = None,
+    threads: int | None = None,
     runtime: RuntimeConfig | None = None,
     watcher: Watcher | None = None,
 ) -> Iterator[DecodedFrames]:
     """Yields decoded frames GOP by GOP, those of the GOPs that hold frames [A, B) alone, cut to them.
 
-    `backbone` says where the weights are if not where the stream says: a folder, a hub id, a pipeline, a Backbone.
-
-    `realism` and `closing_steps` of `runtime` show other pictures from the same bits (docs/coding.md).
+    A stream is a path, its bytes or a binary file. `backbone` is where the weights are if not where the stream tells: a
+    folder, a hub id, a pipeline, a Backbone. `realism` and `closing_steps` of `runtime` show other pictures from the same
+    bits (docs/coding.md).
 
     With `partial` a damaged file is decoded as far as it is intact: a GOP cut short goes on as ODE, a lost one repeats
     the frame before it, each with a DamageWarning. Raises BitstreamError, BackboneMismatch, FrameRangeError.
     """
-    data, header = _read(path)
-    runtime = runtime or RuntimeConfig()
-    runtime = runtime if backbone is None else runtime.model_copy(update={"weights": backbone})
-    engine = open_decoder(header, runtime)
+    data, header = _read(stream)
+    where = _runtime(runtime, device=device, threads=threads)
+    where = where if backbone is None else where.model_copy(update={"weights": backbone})
+    engine = open_decoder(header, where)
     if not header.num_frames:
         engine.header = header = replace(header, num_frames=_frames_found(engine, data, partial))
     start, stop = _range(frames, header.num_frames)
     if partial:
-        pieces = salvage(engine, data, runtime)
-    elif runtime.jobs > 1:
-        pieces = parallel.decode(data, (start, stop), runtime, engine)
+        pieces = salvage(engine, data, where)
+    elif where.jobs > 1:
+        pieces = parallel.decode(data, (start, stop), where, engine)
     else:
-        pieces = seek(engine, data, start, watcher or Watcher(), runtime)
+        pieces = seek(engine, data, start, watcher or Watcher(), where)
     for piece in compared(engine, pieces):
         first, last = max(start - piece.start, 0), min(stop - piece.start, len(piece.frames))
         if first < last:
@@ -162,79 +169,114 @@ def decode(
             return
 
 
-def _read(path: str | Path) -> tuple[bytes, SequenceHeader]:
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise VideoReadError(f"cannot read {path}: {error.strerror or error}") from error
-    header = read_header(data)
-    fewest = -(-header.num_frames // header.gop) * SMALLEST_GOP
-    if fewest > len(data) * LARGEST_LOSS:
-        raise TruncatedStream(f"{header.num_frames} frames need {fewest} bytes at the least, the file has {len(data)}")
-    return data, header
+def info(stream: Stream) -> StreamInfo:
+    """Reads the headers of a whole stream; no model is opened. Raises BitstreamError on any damage."""
+    return describe(_read(stream)[0])
+
+
+def read_format(stream: Stream) -> VideoFormat:
+    """Size, length and speed of the video in a stream, from its headers alone."""
+    return _read(stream)[1].format
+
+
+def caption(video: Input, model: str = "auto", frames: int = 8, device: str = "cpu") -> str:
+    """A line of text about a video, seen in at most `frames` frames that are spread over it: a prompt for `encode`.
+
+    `model` is "auto", a folder or hub id of an image- or video-to-text model of transformers, or the name of another
+    installed captioner. Raises InputError, MissingWeights, ConfigError.
+    """
+    if frames < 1:
+        raise ConfigError(f"a caption is made from {frames} frames; write 1 or more")
+    name, model = (model, "auto") if model in registry.names("captioners") else ("transformers", model)
+    with as_video(video) as source:
+        count, shown = source.format.num_frames, min(frames, source.format.num_frames)
+        # the middles of equal shares of the video
+        places = [(2 * share + 1) * count // (2 * shown) for share in range(shown)]
+        seen = np.concatenate([source.read(place, place + 1) for place in places])
+    return registry.load("captioners", name)(model, device).caption(seen)
+
+
+@final
+class _Ledger(Watcher):
+    """Keeps the accounts of an encoding, and tells another watcher."""
+
+    def __init__(self, inner: Watcher, measure: bool) -> None:
+        self.bits: list[tuple[int, ...]] = []
+        self.step = inner.step
+        self._inner, self._measure, self._decibels, self._frames = inner, measure, 0.0, 0
+        self._sizes: dict[int, int] = {}
+
+    def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
+        """Bits and, if it is to be measured, error of a GOP."""
+        self.bits.append(decoded.step_bits)
+        if self._measure and source is not None:
+            self._decibels += psnr(source[decoded.span.overlap :], decoded.shown) * len(decoded.shown)
+            self._frames += len(decoded.shown)
+        self._inner.gop(decoded, source, size)
+
+    def counted(self, units: Iterable[Unit]) -> Iterator[Unit]:
+        """The units, whose bytes are counted by type."""
+        for unit in units:
+            self._sizes[unit.type] = self._sizes.get(unit.type, 0) + len(unit.write())
+            yield unit
+
+    @property
+    def psnr(self) -> float | None:
+        """Mean PSNR over the frames shown."""
+        return self._decibels / self._frames if self._frames else None
+
+    def purposes(self, size: int) -> dict[str, int]:
+        """Bytes by purpose of a stream of `size` bytes."""
+        found = {name: self._sizes.get(kind, 0) for kind, name in PURPOSES.items()}
+        found[PURPOSES[UnitType.SEQUENCE]] += len(PREAMBLE)
+        return found | {CLOSING: size - sum(found.values())}
+
+
+@final
+class _Calling(Watcher):
+    """Tells a function of every coded step."""
+
+    def __init__(self, call: Callable[[StepReport], None]) -> None:
+        self._call = call
+
+    def step(self, report: StepReport) -> None:
+        """Calls it."""
+        self._call(report)
+
+
+def _watcher(told: Progress | None) -> Watcher:
+    return told if isinstance(told, Watcher) else Watcher() if told is None else _Calling(told)
+
+
+def _runtime(given: RuntimeConfig | None, **settings: str | int | None) -> RuntimeConfig:
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    return (given or RuntimeConfig()).model_copy(update=make_runtime(**chosen).model_dump(include=set(chosen)))
+
+
+def _read(stream: Stream) -> tuple[bytes, SequenceHeader]:
+    if isinstance(stream, bytes | bytearray | memoryview):
+        data = bytes(stream)
+    elif isinstance(stream, str | Path):
+        try:
+            data = Path(stream).read_bytes()
+        except OSError as error:
+            raise VideoReadError(f"cannot read {stream}: {error.strerror or error}") from error
+    else:
+        data = stream.read()
+    return data, checked_header(data)
 
 
 def _frames_found(engine: Engine, data: bytes, partial: bool) -> int:
     found = frames_found(engine, data) if partial else 0
     if not found:
         raise TruncatedStream(
-            "the end mark, which says how many frames there are, is missing; --partial decodes what is there"
+            "the end mark, which tells how many frames there are, is missing; --partial decodes what is there"
         )
     return found
 
 
-def _range(frames: tuple[int | None, int | None], count: int) -> tuple[int, int]:
+def _range(frames: Span, count: int) -> tuple[int, int]:
     start, stop = frames[0] or 0, count if frames[1] is None else frames[1]
     if not 0 <= start < stop <= count:
         raise FrameRangeError(f"frames {start}:{stop} do not exist; the stream has frames 0:{count}")
     return start, stop
-
-
-@final
-@dataclass(frozen=True)
-class StreamInfo:
-    """What a file says of itself: header fields, GOPs, and its bytes by purpose."""
-
-    path: Path
-    size: int
-    header: SequenceHeader
-    lines: list[Line]
-    gops: list[GopRecord]
-    bytes_by_purpose: dict[str, int]
-
-    @property
-    def bpp(self) -> float:
-        """Bits of the whole file per pixel of the frames shown."""
-        return 8 * self.size / self.header.format.pixels
-
-
-def info(path: str | Path) -> StreamInfo:
-    """Reads the headers of a whole file; no model is opened. Raises BitstreamError on any damage."""
-    data, header = _read(path)
-    reader = ByteReader(data)
-    read_preamble(reader)
-    start = reader.position
-    gops = list(read_gops(read_units(reader)))
-    purposes = {
-        "sequence header": start,
-        "GOP headers": sum(unit_size(len(fields.write(gop.header))) for gop in gops),
-        "side information": sum(unit_size(len(gop.side_info)) for gop in gops if gop.side_info),
-        "symbols": sum(unit_size(len(gop.symbols)) for gop in gops if gop.symbols),
-        "correction": sum(unit_size(len(gop.correction)) for gop in gops if gop.correction),
-    }
-    purposes["index and end"] = len(data) - sum(purposes.values())
-    return StreamInfo(Path(path), len(data), header, _named(header), gops, purposes)
-
-
-def _named(header: SequenceHeader) -> list[Line]:
-    lines = [Line("signature and version", PREAMBLE.hex(), len(PREAMBLE), "RFV and the version of the stream")]
-    plugins = {"mode": "conditioners", "still": "stills", "codebook": "codebooks"}
-    for line in fields.describe(header):
-        named = line._replace(value=registry.name_of(plugins[line.name], line.value)) if line.name in plugins else line
-        lines.append(named._replace(value=named.value.hex()) if isinstance(named.value, bytes) else named)
-    return lines
-
-
-def read_format(path: str | Path) -> VideoFormat:
-    """Size, length and speed of the video in a file, from its sequence header alone."""
-    return _read(path)[1].format

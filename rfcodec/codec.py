@@ -7,7 +7,7 @@ frames --backbone.encode--> target --ChooseNoise--> Step <--ReplayNoise-- symbol
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import final
 
@@ -24,7 +24,7 @@ from rfcodec.coding.regions import open_mask
 from rfcodec.coding.run import run
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import InvalidField
-from rfcodec.protocols import Condition, Decoded
+from rfcodec.protocols import Condition, Decoded, Latents
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
 from rfcodec.trajectory.step import GopPlan, RunNoise
@@ -32,11 +32,27 @@ from rfcodec.types import Frames, GopSpan, VideoFormat
 from rfcodec.video.reader import Video
 
 
+@final
+@dataclass(frozen=True)
+class StepReport:
+    """Coded step k of n of a GOP begins: its bits, the estimate x0_hat c f h w, and its mean squared error (latent units).
+
+    x0_hat is the coder's own: copy what is to be kept.
+    """
+
+    span: GopSpan
+    k: int
+    n: int
+    bits: int
+    mse: float
+    x0_hat: Latents = field(repr=False)
+
+
 class Watcher:
     """Is told how an encoding or decoding goes on; the base class ignores it."""
 
-    def step(self, span: GopSpan, k: int, mse: float) -> None:
-        """Coded step k of a GOP begins; mse is that of x0_hat in latent units."""
+    def step(self, report: StepReport) -> None:
+        """The encoder is about to choose the noise of a coded step."""
 
     def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
         """A GOP is finished and took `size` bytes; its source is None in a decoder."""
@@ -88,7 +104,9 @@ class GopEncoder:
             coded,
             gop_plan.step_bits,
             choice_emphasis(engine, span, facts.shape, effort, self._mask),
-            lambda k, mse: self.watcher.step(span, k, mse),
+            lambda k, mse, x0_hat: self.watcher.step(
+                StepReport(span, k, len(gop_plan.step_bits), gop_plan.step_bits[k], mse, x0_hat)
+            ),
         )
         correction = ChooseCorrection(engine.conditioner.corrector, target, span.carried, budget.correction)
         decoded = reconstruct(engine, span, condition, gop_plan, noise, correction)
@@ -120,8 +138,8 @@ def reconstruct(
     engine: Engine, span: GopSpan, condition: Condition, plan: GopPlan, noise: RunNoise, correction: Correction
 ) -> DecodedGop:
     """Both sides, the only way from bytes to latents: the noise object picks atoms, chosen or replayed."""
-    latents, handover = run(engine, condition, plan, noise)
-    return DecodedGop(engine, span, condition, correction(latents), handover)
+    done = run(engine, condition, plan, noise)
+    return DecodedGop(engine, span, condition, done._replace(latents=correction(done.latents)))
 
 
 def gop_units(header: GopHeader, side_info: bytes, packed: bytes, correction: bytes) -> Iterator[Unit]:

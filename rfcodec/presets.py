@@ -7,6 +7,8 @@ from pydantic import BaseModel, ValidationError
 
 from rfcodec.config import CodebookConfig, EncoderConfig, RuntimeConfig, StreamConfig, TrajectoryConfig
 from rfcodec.errors import ConfigError, UnknownPlugin
+from rfcodec.support.settings import explain, unknown
+from rfcodec.support.words import nearest
 
 Settings = dict[str, Any]
 Config = TypeVar("Config", bound=BaseModel)
@@ -53,13 +55,16 @@ def configure(preset: str = "default", settings: Mapping[str, Any] | None = None
     "codebook.x" sets the field x of the codebook. Raises ConfigError with the legal range of a bad value.
     """
     if preset not in PRESETS:
-        raise UnknownPlugin(f"there is no preset {preset!r}; there are: {', '.join(PRESETS)}")
+        raise UnknownPlugin(f"there is no preset {preset!r}{nearest(preset, PRESETS)}; there are: {', '.join(PRESETS)}")
     tree = PRESETS[preset]()
     # the name of a codebook comes first, because it resets the fields of the one before
     for path, value in sorted((settings or {}).items(), key=lambda item: item[0] != "codebook.name"):
         _put(tree, path, value)
     if preset == "gvcc" and any(tree.get(word) for word in BUDGET_WORDS) and "codebook.m" not in (settings or {}):
         _spend_the_budget(tree)
+    legal = StreamConfig.model_fields | EncoderConfig.model_fields
+    if strangers := [name for name in tree if name not in legal]:
+        raise ConfigError(unknown(strangers[0], legal))
     effort = {name: tree.pop(name) for name in list(tree) if name in EncoderConfig.model_fields}
     return _checked(StreamConfig, tree), _checked(EncoderConfig, effort)
 
@@ -79,8 +84,7 @@ def _checked(config: type[Config], settings: Settings) -> Config:
     try:
         return config(**settings)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
-        raise ConfigError("; ".join(faults)) from None
+        raise ConfigError(explain(config, error)) from None
 
 
 def _put(tree: Settings, path: str, value: Any) -> None:

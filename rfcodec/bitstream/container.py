@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, final
+from typing import IO, final
 
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.fields import ByteReader, increments
@@ -63,11 +63,15 @@ def closing_units(offsets: tuple[int, ...], position: int, num_frames: int) -> b
     return index + Unit(UnitType.END, fields.write(end)).write()
 
 
-def write_stream(path: Path, units: Iterable[Unit]) -> int:
-    """Writes a whole stream and returns its size; nothing stands under `path` unless all went well.
+def write_stream(target: Path | IO[bytes], units: Iterable[Unit]) -> int:
+    """Writes a whole stream to a path or a binary file and returns its size.
 
-    Raises OutputError where the file cannot be written; errors of the units pass through.
+    Nothing stands under a path unless all went well. Raises OutputError where it cannot be written; errors of the units
+    pass through.
     """
+    if not isinstance(target, Path):
+        return _write_units(target, units)
+    path = target
     if not path.name or path.is_dir():
         raise OutputError(f"cannot write {str(path)!r}: name a file, not a folder")
     with replacing(path) as part, part.open("wb") as file:
@@ -77,7 +81,7 @@ def write_stream(path: Path, units: Iterable[Unit]) -> int:
     return size
 
 
-def _write_units(file: BinaryIO, units: Iterable[Unit]) -> int:
+def _write_units(file: IO[bytes], units: Iterable[Unit]) -> int:
     position, offsets, num_frames = file.write(PREAMBLE), list[int](), 0
     for unit in units:
         if unit.type == UnitType.SEQUENCE:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rfcodec import api, registry
-from rfcodec.codec import Watcher
+from rfcodec.codec import StepReport, Watcher
 from rfcodec.coding.calibrate import Calibration
 from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.information import information
@@ -24,7 +24,7 @@ from rfcodec.config import RuntimeConfig
 from rfcodec.flow.path import time_of_snr
 from rfcodec.metrics.quality import psnr
 from rfcodec.stream.playback import record_size
-from rfcodec.types import Frames, GopSpan, InformationProfile, VideoFormat
+from rfcodec.types import Frames, InformationProfile, VideoFormat
 from rfcodec.video.reader import VideoWriter
 
 
@@ -59,10 +59,11 @@ class EncodeProgress(Watcher):
         """Mean PSNR in dB over the frames so far."""
         return self.psnr_sum / self.frames if self.frames else None
 
-    def step(self, span: GopSpan, k: int, mse: float) -> None:
+    def step(self, report: StepReport) -> None:
         """Moves the bar by a step's share of the GOP."""
-        news = f"GOP {span.index} step {k + 1}, latent error {10 * math.log10(max(mse, 1e-12)):.1f} dB; {self._so_far()}"
-        self._progress.update(self._task, completed=self.frames + span.num_shown * k / (k + 8), news=news)
+        span, error = report.span, 10 * math.log10(max(report.mse, 1e-12))
+        news = f"GOP {span.index} step {report.k + 1} of {report.n}, latent error {error:.1f} dB; {self._so_far()}"
+        self._progress.update(self._task, completed=self.frames + span.num_shown * report.k / report.n, news=news)
 
     def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
         """Counts bytes and dB of a finished GOP."""

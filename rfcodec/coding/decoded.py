@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 
 from rfcodec.coding.engine import Engine
+from rfcodec.coding.run import Run
 from rfcodec.errors import BitstreamError
 from rfcodec.protocols import Condition, Latents
 from rfcodec.types import Frames, GopSpan
@@ -16,19 +17,22 @@ from rfcodec.types import Frames, GopSpan
 class DecodedGop:
     """A GOP as both sides hold it: its condition, its final latents, its frames on first use.
 
-    `handover` is the time and the state in which the coded steps ended; None where there was no trajectory.
+    `run` also has the state in which the coded steps ended, and their bits; neither where there was no trajectory.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        span: GopSpan,
-        condition: Condition,
-        latents: Latents,
-        handover: tuple[float, Latents] | None = None,
-    ) -> None:
-        self.engine, self.span, self.condition, self.latents, self.handover = engine, span, condition, latents, handover
+    def __init__(self, engine: Engine, span: GopSpan, condition: Condition, run: Run) -> None:
+        self.engine, self.span, self.condition, self.run = engine, span, condition, run
         self._frames: Frames | None = None
+
+    @property
+    def latents(self) -> Latents:
+        """Final latents c f h w, corrected."""
+        return self.run.latents
+
+    @property
+    def step_bits(self) -> tuple[int, ...]:
+        """Bits of each coded step."""
+        return self.run.step_bits
 
     @property
     def frames(self) -> Frames:
@@ -46,7 +50,7 @@ class DecodedGop:
 
     def with_latents(self, latents: Latents) -> "DecodedGop":
         """The same GOP with other final latents."""
-        return DecodedGop(self.engine, self.span, self.condition, latents, self.handover)
+        return DecodedGop(self.engine, self.span, self.condition, self.run._replace(latents=latents))
 
     def digest(self, size: int) -> bytes:
         """BLAKE2s of the latents' float32 bytes, cut to `size`."""
@@ -56,10 +60,11 @@ class DecodedGop:
 @final
 @dataclass(frozen=True)
 class FinishedGop:
-    """A GOP that was coded elsewhere: its place and the frames that it adds to the output."""
+    """A GOP that was coded elsewhere: its place, the frames that it adds to the output, the bits of its steps."""
 
     span: GopSpan
     shown: Frames
+    step_bits: tuple[int, ...]
 
 
 @final

@@ -44,7 +44,7 @@ class TrajectoryFrames:
         header = StillHeader(announced_bits(engine.codebook, shape, room, steps), levels)
         plan = engine.gop_plan(header, shape)
         emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
-        noise = ChooseNoise(engine.codebook, self._address(), target, plan.step_bits, emphasis, lambda k, mse: None)
+        noise = ChooseNoise(engine.codebook, self._address(), target, plan.step_bits, emphasis, lambda *_: None)
         self._run(plan, noise)
         return fields.write(header) + symbols.pack(noise.symbols, plan.step_bits)
 

@@ -10,10 +10,11 @@ from rfcodec.trajectory.step import GopPlan, RunNoise, TrajectoryStep
 
 
 class Run(NamedTuple):
-    """Final latents c f h w, and time and state in which the coded steps ended, None where there is no ODE tail."""
+    """Final latents c f h w; time and state in which the coded steps ended, None where there is no ODE tail; their bits."""
 
     latents: Latents
-    handover: tuple[float, Latents] | None
+    handover: tuple[float, Latents] | None = None
+    step_bits: tuple[int, ...] = ()
 
 
 def run(engine: Engine, condition: Condition, plan: GopPlan, noise: RunNoise) -> Run:
@@ -31,4 +32,4 @@ def run(engine: Engine, condition: Condition, plan: GopPlan, noise: RunNoise) ->
     with closing(noise):
         step = observed(TrajectoryStep(engine.trajectory, plan, noise), keep)
         latents = engine.backbone.run(engine.prepare(condition), step)
-    return Run(latents, handed[0] if handed else None)
+    return Run(latents, handed[0] if handed else None, plan.step_bits)

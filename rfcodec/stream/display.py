@@ -25,11 +25,11 @@ def shown(gop: DecodedGop, runtime: RuntimeConfig) -> Frames:
     up for variance that few steps lose.
     """
     realism, steps = runtime.realism, runtime.closing_steps
-    if gop.handover is None or (realism == 1 and steps is None):
+    if gop.run.handover is None or (realism == 1 and steps is None):
         return gop.shown
-    end = gop.latents if steps is None else close(gop, gop.handover, steps)
+    end = gop.latents if steps is None else close(gop, gop.run.handover, steps)
     if realism != 1:
-        mean = close(gop, gop.handover, 1)
+        mean = close(gop, gop.run.handover, 1)
         end = mean + realism * (end.to(mean.device) - mean)
     return gop.with_latents(end).shown
 

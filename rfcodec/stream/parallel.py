@@ -43,7 +43,9 @@ def encode(
     for finished in in_order(executor.run(make, _gop_tasks(encoder, video, sent))):
         yield from finished.units
         size = sum(len(unit.write()) for unit in finished.units)
-        watcher.gop(FinishedGop(engine.spans()[finished.index], finished.shown), sent.pop(finished.index), size)
+        watcher.gop(
+            FinishedGop(engine.spans()[finished.index], finished.shown, finished.step_bits), sent.pop(finished.index), size
+        )
 
 
 def decode(data: bytes, frames: tuple[int, int], runtime: RuntimeConfig, engine: Engine) -> Iterator[DecodedFrames]:
@@ -86,6 +88,7 @@ class _Finished:
     index: int
     units: list[Unit]
     shown: Frames
+    step_bits: tuple[int, ...]
 
 
 def _gop_tasks(encoder: GopEncoder, video: Video, sent: dict[int, Frames]) -> Iterator[_Task]:
@@ -118,7 +121,7 @@ class _EncodeGop:
         if task.before is not None:
             previous = Boundary(engine.condition(task.before, spans[task.index - 1], None))
         decoded, units = self._encoder.code(task.frames, span, task.side_info, previous)
-        return _Finished(task.index, units, decoded.shown)
+        return _Finished(task.index, units, decoded.shown, decoded.step_bits)
 
 
 @final

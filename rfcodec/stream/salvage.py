@@ -13,6 +13,7 @@ from rfcodec.bitstream.fields import ByteReader
 from rfcodec.codec import decode as decode_records
 from rfcodec.coding.decoded import DecodedGop
 from rfcodec.coding.engine import Engine
+from rfcodec.coding.run import Run
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BitstreamError, DamageWarning, UnsupportedCondition
 from rfcodec.stream.playback import DecodedFrames, show
@@ -74,7 +75,7 @@ def _conditioned(engine: Engine, record: GopRecord, span: GopSpan, previous: Dec
     # without latents, but with the reference frames that the next GOP shares
     if engine.conditioner.chained:
         return None
-    return DecodedGop(engine, span, engine.condition(record.side_info, span, previous), torch.empty(0))
+    return DecodedGop(engine, span, engine.condition(record.side_info, span, previous), Run(torch.empty(0)))
 
 
 def _frozen(engine: Engine, span: GopSpan, before: Frames | None) -> DecodedFrames:

@@ -1,6 +1,7 @@
 """Words of a command line or a description, turned into values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,12 @@ def parse_raw(text: str) -> "RawLayout":
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
     """Names and values from name=value, numbers as numbers; raises ConfigError."""
     return {name: _number(value) for name, value in parse_words(pairs).items()}
+
+
+def nearest(name: str, legal: Iterable[str]) -> str:
+    """A remark that names the legal word nearest to `name`; empty where none is near."""
+    found = get_close_matches(name, list(legal), n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def parse_words(pairs: Sequence[str]) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Emphasis:
 class ChooseNoise:
     """Encoder: chooses the noise that points from x0_hat to the target, and records its symbols.
 
-    `watch(k, mse)` is told the error of x0_hat before each step.
+    `watch(k, mse, x0_hat)` is told the estimate and its error before each step.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ChooseNoise:
         target: Latents,
         step_bits: Sequence[int],
         emphasis: Emphasis,
-        watch: Callable[[int, float], None],
+        watch: Callable[[int, float, Latents], None],
     ) -> None:
         self.symbols: list[int] = []
         self._codebook, self._start, self._step_bits = codebook, start, step_bits
@@ -90,7 +90,7 @@ class ChooseNoise:
         mse = float(residual.square().mean())
         if not math.isfinite(mse):
             raise BackboneError(f"the model's estimate is not finite at step {k}: compute in float32 or bfloat16")
-        self._watch(k, mse)
+        self._watch(k, mse, x0_hat)
         address = _address(self._start.seed, self._start.gop, k)
         ready = self._ahead.take()
         symbols, z = self._codebook.choose(address, self._emphasis(residual), self._step_bits[k], ready)

@@ -39,8 +39,11 @@ class Recorder(Watcher):
     def __init__(self):
         self.latents, self.spans, self.sizes, self.steps, self.sources = [], [], [], 0, []
 
-    def step(self, span, k, mse):
-        assert mse > 0
+    def step(self, report):
+        assert report.mse > 0
+        assert 0 <= report.k < report.n == 4
+        assert report.bits > 0
+        assert report.x0_hat.ndim == 4
         self.steps += 1
 
     def gop(self, decoded, source, size):
@@ -225,7 +228,7 @@ def test_without_a_digest_nothing_is_known(clip, tmp_path):
     assert [piece.digest_ok for piece in rfcodec.decode(tmp_path / "a.rfv")] == [None] * 3
 
 
-def rewritten(stream, path, num_frames=None, **changes):
+def rewritten(stream, path, told=None, **changes):
     """The stream with another sequence header, and the index and end mark that fit it."""
     reader = ByteReader(stream.read_bytes())
     header = read_preamble(reader)
@@ -235,20 +238,20 @@ def rewritten(stream, path, num_frames=None, **changes):
     for unit in units:
         offsets += [len(data)] if unit.type == UnitType.GOP else []
         data += unit.write()
-    count = header.num_frames if num_frames is None else num_frames
+    count = header.num_frames if told is None else told
     path.write_bytes(data + closing_units(tuple(offsets), len(data), count))
     return path
 
 
 def test_an_extension_that_may_be_skipped_is_skipped(stream, tmp_path):
-    extended = rewritten(stream, tmp_path / "a.rfv", extensions=(("loudness", b"of another release"),))
+    extended = rewritten(stream, tmp_path / "b.rfv", extensions=(("loudness", b"of another release"),))
     assert extended.stat().st_size > stream.stat().st_size
     assert np.array_equal(frames_of(extended), frames_of(stream))
     assert "loudness" in str(rfcodec.info(extended).lines)
 
 
 def test_an_extension_that_must_be_known_is_refused_by_name(stream, tmp_path):
-    extended = rewritten(stream, tmp_path / "a.rfv", extensions=(("Layers", b""),))
+    extended = rewritten(stream, tmp_path / "b.rfv", extensions=(("Layers", b""),))
     with pytest.raises(UnsupportedFeature, match=r"'Layers'.*newer"):
         frames_of(extended)
 
@@ -258,7 +261,7 @@ def test_the_number_of_frames_may_stand_in_the_end_mark_alone(clip, tmp_path, mo
     """As a live stream has it: whole files, seeking and files without their end."""
     rfcodec.encode(clip, tmp_path / "known.rfv", bytes=4000, **SMALL | {"mode": mode})
     expected = frames_of(tmp_path / "known.rfv")
-    path = rewritten(tmp_path / "known.rfv", tmp_path / "open.rfv", num_frames=len(clip), **{"num_frames": 0})
+    path = rewritten(tmp_path / "known.rfv", tmp_path / "open.rfv", told=len(clip), num_frames=0)
     assert np.array_equal(frames_of(path), expected)
     assert np.array_equal(frames_of(path, frames=(6, None)), expected[6:])
     assert rfcodec.info(path).header.num_frames == len(clip)
@@ -275,7 +278,7 @@ def test_the_number_of_frames_may_stand_in_the_end_mark_alone(clip, tmp_path, mo
 
 def test_an_end_mark_that_contradicts_the_header_is_refused(stream, tmp_path):
     with pytest.raises(InvalidField, match="counts 12 frames, the header 13"):
-        frames_of(rewritten(stream, tmp_path / "a.rfv", num_frames=12))
+        frames_of(rewritten(stream, tmp_path / "b.rfv", told=12))
 
 
 def test_info_opens_no_model(stream, monkeypatch):

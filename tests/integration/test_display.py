@@ -69,7 +69,7 @@ def test_the_default_is_the_stream_s_own(stream):
 
 def test_as_many_closing_steps_are_the_same_tail(stream):
     for gop in gops(stream):
-        assert torch.equal(close(gop, gop.handover, 4), gop.latents)
+        assert torch.equal(close(gop, gop.run.handover, 4), gop.latents)
 
 
 def test_one_closing_step_is_the_picture_of_least_error(stream):
@@ -95,7 +95,7 @@ def test_a_chain_stands_on_the_stream_s_own_frames(stream):
 
 def test_a_gop_without_a_trajectory_is_shown_as_it_is(stream):
     gop = gops(stream)[0]
-    gop.handover = None
+    gop.run = gop.run._replace(handover=None)
     assert np.array_equal(shown(gop, RuntimeConfig(realism=0)), gop.shown)
 
 

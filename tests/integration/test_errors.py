@@ -185,7 +185,7 @@ WAYS = [
     ("ConfigError", lambda clip, folder: ["encode", clip, folder / "out.rfv", *FAST], ["bpp, kbps and bytes"]),
     ("ConfigError", encoding("--set", "nonsense=1"), ["nonsense", "1"]),
     ("ConfigError", encoding("--set", "trajectory.nonsense=1"), ["trajectory.nonsense"]),
-    ("ConfigError", encoding("--set", "trajectory.steps=1"), ["trajectory.steps", "2", "given: 1"]),
+    ("ConfigError", encoding("--set", "trajectory.steps=1"), ["trajectory.steps is 1", "from 2 to 500"]),
     ("ConfigError", encoding("--set", "trajectory.steps=soon"), ["trajectory.steps", "soon"]),
     ("ConfigError", encoding("--set", "trajectory.solver=heun"), ["trajectory.solver", "posterior", "heun"]),
     ("ConfigError", encoding("--set", "trajectory"), ["field=value"]),

@@ -26,7 +26,7 @@ def engine():
     return open_encoder(VideoFormat(32, 24, 3, Fraction(25)), stream, EncoderConfig(), RuntimeConfig())
 
 
-def choosing(engine, target, watch=lambda k, mse: None):
+def choosing(engine, target, watch=lambda *_: None):
     emphasis = Emphasis(torch.ones(()))
     return ChooseNoise(engine.codebook, engine.start_address(0), target, PLAN.step_bits, emphasis, watch)
 
@@ -53,7 +53,7 @@ def test_chosen_and_replayed_noise_lead_to_the_same_latents(engine):
 
 
 def test_the_worker_ends_where_a_run_fails(engine):
-    def fail(k, mse):
+    def fail(k, mse, x0_hat):
         assert workers()
         raise BackboneError("no more")
 

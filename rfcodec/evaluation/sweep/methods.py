@@ -14,7 +14,7 @@ from rfcodec.codec import Watcher, open_decoder, open_encoder
 from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.header import open_backbone, write_options
-from rfcodec.coding.run import run
+from rfcodec.coding.run import Run, run
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation.anchors import encoders as anchors
@@ -110,7 +110,7 @@ class Methods:
         def frames() -> Iterator[Frames]:
             for span in engine.spans():
                 latents = engine.backbone.encode(engine.pad(video.read(span.start, span.stop)))
-                yield DecodedGop(engine, span, engine.condition(b"", span, None), latents).shown
+                yield DecodedGop(engine, span, engine.condition(b"", span, None), Run(latents)).shown
 
         return Coded(frames)
 
@@ -122,7 +122,7 @@ class Methods:
             for span in engine.spans():
                 noise = ReplayNoise(engine.codebook, engine.start_address(span.index), [], ())
                 condition = engine.condition(b"", span, None)
-                yield DecodedGop(engine, span, condition, run(engine, condition, plan, noise).latents).shown
+                yield DecodedGop(engine, span, condition, run(engine, condition, plan, noise)).shown
 
         return Coded(frames, counter=counter)
 

@@ -1,0 +1,76 @@
+"""What a stream tells of itself: headers, GOPs, and its bytes by purpose. No model is opened."""
+
+from dataclasses import dataclass
+from typing import final
+
+from rfcodec import registry
+from rfcodec.bitstream import fields
+from rfcodec.bitstream.container import PREAMBLE, GopRecord, read_gops, read_header, read_preamble, read_units
+from rfcodec.bitstream.fields import ByteReader, Line
+from rfcodec.bitstream.headers import GopHeader, SequenceHeader
+from rfcodec.bitstream.records import UnitType, unit_size
+from rfcodec.errors import TruncatedStream
+
+SMALLEST_GOP = unit_size(len(fields.write(GopHeader(0, 0, (), b""))))
+LARGEST_LOSS = 1000  # times a file may be shorter than its header tells: bounds what a damaged one can ask for
+PURPOSES = {
+    UnitType.SEQUENCE: "sequence header",
+    UnitType.GOP: "GOP headers",
+    UnitType.SIDE_INFO: "side information",
+    UnitType.SYMBOLS: "symbols",
+    UnitType.CORRECTION: "correction",
+}
+CLOSING = "index and end"
+PLUGINS = {"mode": "conditioners", "still": "stills", "codebook": "codebooks"}
+
+
+@final
+@dataclass(frozen=True)
+class StreamInfo:
+    """Size in bytes, sequence header, its fields as lines, GOPs, and bytes by purpose, which add up to the size."""
+
+    size: int
+    header: SequenceHeader
+    lines: list[Line]
+    gops: list[GopRecord]
+    bytes_by_purpose: dict[str, int]
+
+    @property
+    def bpp(self) -> float:
+        """Bits of the whole stream per pixel of the frames shown."""
+        return 8 * self.size / self.header.format.pixels
+
+
+def checked_header(data: bytes) -> SequenceHeader:
+    """The sequence header; raises TruncatedStream where it tells of far more frames than the bytes can hold."""
+    header = read_header(data)
+    fewest = -(-header.num_frames // header.gop) * SMALLEST_GOP
+    if fewest > len(data) * LARGEST_LOSS:
+        raise TruncatedStream(f"{header.num_frames} frames need {fewest} bytes at the least, the file has {len(data)}")
+    return header
+
+
+def describe(data: bytes) -> StreamInfo:
+    """Reads the headers of a whole stream; raises BitstreamError on any damage."""
+    header, reader = checked_header(data), ByteReader(data)
+    read_preamble(reader)
+    start = reader.position
+    gops = list(read_gops(read_units(reader)))
+    parts = {
+        UnitType.GOP: [fields.write(gop.header) for gop in gops],
+        UnitType.SIDE_INFO: [gop.side_info for gop in gops if gop.side_info],
+        UnitType.SYMBOLS: [gop.symbols for gop in gops if gop.symbols],
+        UnitType.CORRECTION: [gop.correction for gop in gops if gop.correction],
+    }
+    purposes = {PURPOSES[kind]: sum(unit_size(len(payload)) for payload in found) for kind, found in parts.items()}
+    purposes = {PURPOSES[UnitType.SEQUENCE]: start} | purposes
+    purposes[CLOSING] = len(data) - sum(purposes.values())
+    return StreamInfo(len(data), header, _named(header), gops, purposes)
+
+
+def _named(header: SequenceHeader) -> list[Line]:
+    lines = [Line("signature and version", PREAMBLE.hex(), len(PREAMBLE), "RFV and the version of the stream")]
+    for line in fields.describe(header):
+        named = line._replace(value=registry.name_of(PLUGINS[line.name], line.value)) if line.name in PLUGINS else line
+        lines.append(named._replace(value=named.value.hex()) if isinstance(named.value, bytes) else named)
+    return lines
