@@ -1,12 +1,10 @@
 """How close frames are sample by sample: PSNR of RGB and of YCbCr, MS-SSIM."""
 
-import numpy as np
-
 from rfcodec.errors import FrameSizeError
 from rfcodec.metrics.metric import Metric, PerFrame, Setup
-from rfcodec.metrics.planes import plane_sizes
 from rfcodec.metrics.quality import ms_ssim_series, ms_ssim_window, psnr_series, samples_psnr
 from rfcodec.types import Frames
+from rfcodec.video.colour import Planes, split_planes
 
 YUV_WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
 
@@ -21,19 +19,19 @@ def psnr_yuv(setup: Setup) -> Metric:
 
     Each plane of a frame counts at most 100.
     """
-    ends = np.cumsum(plane_sizes(setup.video.width, setup.video.height))[:-1]
+    size = (setup.video.width, setup.video.height)
     values: list[float] = []
 
     def measure(reference: Frames, test: Frames) -> list[float]:
         pairs = zip(*setup.planes.convert(len(values), reference, test), strict=True)
-        measured = [_weighted_psnr(np.split(x, ends), np.split(y, ends)) for x, y in pairs]
+        measured = [_weighted_psnr(split_planes(x, *size), split_planes(y, *size)) for x, y in pairs]
         values.extend(measured)
         return measured
 
     return PerFrame("psnr_yuv", measure)
 
 
-def _weighted_psnr(reference: list[np.ndarray], test: list[np.ndarray]) -> float:
+def _weighted_psnr(reference: Planes, test: Planes) -> float:
     return sum(weight * samples_psnr(x, y) for weight, x, y in zip(YUV_WEIGHTS, reference, test, strict=True))
 
 
