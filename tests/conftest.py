@@ -129,3 +129,15 @@ def process(tmp_path_factory):
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Half of what is written finds room, then there is none."""
+
+    def write(self, data):
+        with self.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", write)

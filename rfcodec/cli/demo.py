@@ -15,6 +15,7 @@ from rfcodec.errors import OutputError
 from rfcodec.evaluation.datasets.clips import bundled_clip
 from rfcodec.metrics.quality import Quality
 from rfcodec.presets import configure
+from rfcodec.support.files import replacing
 from rfcodec.types import Frames
 from rfcodec.video.reader import Video, VideoWriter, open_video
 
@@ -51,7 +52,8 @@ def run(
             row, pictures = _one_mode(err, video, folder, preset, mode, bpp, looked_at)
             table.add_row(*row)
             strips.append((f"{mode} {row[3]} bpp {row[4]} dB", pictures))
-    _side_by_side(strips).save(folder / "side_by_side.png")
+    with replacing(folder / "side_by_side.png") as part:
+        _side_by_side(strips).save(part, "PNG")
     out.print(table)
     out.print(f"files, videos and side_by_side.png are in {folder}", highlight=False, markup=False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from rfcodec.errors import ConfigError
-from rfcodec.support.files import replacing
+from rfcodec.support.files import write_file
 
 SCHEMA = 1  # of a point
 Point = dict[str, Any]
@@ -29,7 +29,7 @@ class Store:
     def keep(self, point: Point, files: Mapping[str, bytes]) -> None:
         """Writes the files of a point, then the point; an earlier failure of it is forgotten."""
         for name, data in files.items():
-            self.write(name, data)
+            write_file(self.folder / name, data)
         self.write_json(f"points/{point['key']}.json", point)
         (self.folder / "failures" / f"{point['key']}.json").unlink(missing_ok=True)
 
@@ -49,13 +49,7 @@ class Store:
 
     def write_json(self, name: str, value: Any) -> None:
         """A JSON file of the folder."""
-        self.write(name, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
-
-    def write(self, name: str, data: bytes) -> None:
-        """A file of the folder, by way of a temporary name."""
-        with replacing(self.folder / name) as part:
-            part.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(data)
+        write_file(self.folder / name, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -26,7 +26,7 @@ from rfcodec.evaluation.report.curves import (
 )
 from rfcodec.evaluation.report.tables import amount, number, significant, table
 from rfcodec.evaluation.store import SCHEMA, Point, Store, read_json
-from rfcodec.support.files import replacing
+from rfcodec.support.files import write_file
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -64,8 +64,7 @@ def build_report(folder: str | Path) -> Path:
     if not points:
         raise InputError(f"{folder}: holds no points (points/*.json); name the folder of a sweep that has finished a job")
     page = _environment().get_template("report.html.j2").render(_context(folder, points))
-    with replacing(folder / PAGE) as part:
-        part.write_text(page, encoding="utf-8")
+    write_file(folder / PAGE, page)
     return folder / PAGE
 
 
