@@ -18,7 +18,7 @@ from rfcodec.evaluation.sweep import runner as sweeps
 from rfcodec.evaluation.sweep.description import BoundCurve, read_sweep
 from rfcodec.evaluation.sweep.runner import done_points, plan_sweep, run_sweep
 from rfcodec.executors.base import open_executor
-from rfcodec.metrics.quality import psnr
+from rfcodec.metrics.fidelity import psnr
 from rfcodec.video.reader import ArrayVideo, open_video
 
 SETTINGS = {"gop": 5, "trajectory.steps": 4}

@@ -11,9 +11,9 @@ from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, OutputE
 from rfcodec.metrics import collector as metrics
 from rfcodec.metrics import planes
 from rfcodec.metrics.collector import DEFAULT_METRICS, METRICS, Measurer
+from rfcodec.metrics.fidelity import ms_ssim, psnr
 from rfcodec.metrics.metric import PerFrame
 from rfcodec.metrics.planes import PlaneFiles, ycbcr
-from rfcodec.metrics.quality import ms_ssim, psnr
 from rfcodec.video.colour import plane_shapes
 
 NEED_WEIGHTS = {"lpips", "dists", "kernel_distance", "fvd"}
