@@ -2,16 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
-from rfcodec import api
+from rfcodec import api, registry
 from rfcodec.codec import Watcher, open_decoder, open_encoder
 from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, open_backbone, write_options
+from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation.anchors import encoders as anchors
@@ -70,6 +71,7 @@ class Methods:
             "floor": self._floor,
             "anchor": _anchor,
             "external": _external,
+            "still": self._still,
         }
         return methods[job.curve.kind](job, video, folder)
 
@@ -124,9 +126,28 @@ class Methods:
 
         return Coded(frames, counter=counter)
 
+    def _still(self, job: Job, video: Video, folder: Path) -> Coded:
+        engine, counter = self._engine(video, {"backbone": job.curve.backbone, "still": job.curve.still, "gop": 1})
+        width, height = video.format.width, video.format.height
+        coder = registry.load("stills", job.curve.still)(width, height, TrajectoryFrames(engine))
+        most = int(job.value * width * height / 8)
+        start = time.perf_counter()
+        stills = [coder.encode(frame, most) for frames in chunks(video) for frame in frames]
+        seconds = time.perf_counter() - start
+        path = folder / f"stream.{job.curve.still}"
+        path.write_bytes(b"".join(stills))
+
+        def frames() -> Iterator[Frames]:
+            return (coder.decode(data)[None] for data in stills)
+
+        return Coded(frames, path, {"stills": path.stat().st_size}, counter=counter, encode_seconds=seconds)
+
     def _bound(self, job: Job, video: Video) -> tuple[Engine, CountingBackbone]:
         settings = {name: value for name, value in job.curve.set.items() if name != "mode"}
-        stream, effort = configure("default", settings | {"backbone": job.curve.backbone, "mode": "t2v"})
+        return self._engine(video, settings | {"backbone": job.curve.backbone, "mode": "t2v"})
+
+    def _engine(self, video: Video, settings: Mapping[str, Any]) -> tuple[Engine, CountingBackbone]:
+        stream, effort = configure("default", settings)
         backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
         runtime = self._runtime.model_copy(update={"weights": backbone})
         return open_encoder(video.format, stream, effort, runtime), backbone
