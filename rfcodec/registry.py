@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rfcodec.errors import ShadowedPackage, UnknownPlugin
+from rfcodec.errors import ConfigError, ShadowedPackage, UnknownPlugin
 
 OWN_PACKAGES = ("codebooks", "conditioning")
 MARK = 'DISTRIBUTION = "rfcodec"'  # stands in their __init__.py
@@ -17,6 +17,18 @@ MARK = 'DISTRIBUTION = "rfcodec"'  # stands in their __init__.py
 def names(kind: str) -> dict[str, EntryPoint]:
     """The installed plugins of a kind: backbones, codebooks, conditioners or stills."""
     return {entry.name: entry for entry in entry_points(group=f"rfcodec.{kind}")}
+
+
+def register(kind: str, name: str, plugin: type) -> None:
+    """Makes a plugin known beside the installed ones, in this process alone: for experiments.
+
+    `plugin` is a class at the top of a module. Raises ConfigError where another plugin has its name or id.
+    """
+    entry = EntryPoint(name, f"{plugin.__module__}:{plugin.__qualname__}", f"rfcodec.{kind}")
+    for other, known in loadable(kind).items():
+        if known is not plugin and (other == name or getattr(plugin, "ID", None) == known.ID):
+            raise ConfigError(f"{kind[:-1]} {other!r} has the name or the id of {name!r}; ids 100 to 127 are free")
+    names(kind)[name] = entry
 
 
 def load(kind: str, name: str) -> Any:

@@ -81,16 +81,15 @@ def plan(
 
 
 def code(
-    prior: GaussianPrior,
-    target: torch.Tensor,
+    drawn: tuple[GaussianPrior, torch.Tensor],
     bits: float,
     seed: int,
     settings: tuple[StreamConfig, EncoderConfig],
     codebook: Codebook,
     tail: Tail,
 ) -> Outcome:
-    """Codes the target at `bits` a dimension, with settings as `configure` returns them, and says what came out."""
-    stream, effort = settings
+    """Codes a draw, as `source` makes it, at `bits` a dimension, with settings as `configure` returns them."""
+    (prior, target), (stream, effort) = drawn, settings
     chosen = plan(prior, bits, stream, effort, codebook, tail)
     emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
     noise = ChooseNoise(codebook, NoiseAddress(seed, 0, 0), target, chosen.step_bits, emphasis, lambda k, mse: None)
@@ -105,6 +104,6 @@ def code_draws(
 ) -> dict[str, float]:
     """Mean outcome over draws from the prior of a backbone."""
     tail = tail_of(name)
-    outcomes = [code(*source(name, s), bits, s + 1, settings, codebook, tail) for s in seeds]
+    outcomes = [code(source(name, s), bits, s + 1, settings, codebook, tail) for s in seeds]
     rows = [asdict(outcome) for outcome in outcomes]
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}

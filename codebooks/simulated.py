@@ -13,6 +13,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
+from codebooks.atoms import LARGEST
 from codebooks.channel import ChannelCodebook
 from codebooks.chunked import ChunkedCodebook
 from codebooks.chunks import Chunks
@@ -20,6 +21,7 @@ from codebooks.gvcc import GvccCodebook
 from codebooks.pursuit import PursuitCodebook, cosines, weights
 from codebooks.topm import TopMCodebook
 from codebooks.zipf import decode_indices
+from rfcodec.bitstream.fields import uint
 from rfcodec.noise import inverse_permutation
 from rfcodec.protocols import Codebook, Shape
 from rfcodec.types import NoiseAddress
@@ -59,6 +61,40 @@ class Simulated:
         if bits == 0:
             return 0, self.noise(address, tuple(direction.shape), 0, 0)
         return 0, DRAWS[type(self.real)](self.real, address, direction, bits).reshape(direction.shape)
+
+
+@final
+@dataclass(frozen=True)
+class SimulatedGvcc:
+    """GVCC's codebook, simulated, under an id of its own; files have the size of GVCC's, and cannot be decoded."""
+
+    ID: ClassVar[int] = 126
+    efficiency: ClassVar[float] = GvccCodebook.efficiency
+    k: int = uint("atoms K of a latent frame", 2, 1 << 20, default=16384)
+    m: int = uint("atoms a step and latent frame; 0: as many as the budget pays for", 0, LARGEST, default=0)
+
+    @property
+    def _inner(self) -> Simulated:
+        return Simulated(GvccCodebook(self.k, self.m))
+
+    def usable_bits(self, shape: Shape, bits: int) -> int:
+        """As GVCC's."""
+        return self._inner.usable_bits(shape, bits)
+
+    def least_bits(self, shape: Shape) -> int:
+        """As GVCC's."""
+        return self._inner.least_bits(shape)
+
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+        """Plain white noise."""
+        return self._inner.noise(address, shape, bits, symbols)
+
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
+        """Nothing."""
+
+    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+        """Noise as aligned as GVCC's; no symbols."""
+        return self._inner.choose(address, direction, bits)
 
 
 def _generator(address: NoiseAddress, *stream: int) -> np.random.Generator:
@@ -182,3 +218,8 @@ DRAWS: dict[type, Callable[[Any, NoiseAddress, Tensor, int], Tensor]] = {
     ChunkedCodebook: _chunked,
     ChannelCodebook: _channel,
 }
+
+
+def simulated(codebook: Codebook) -> Codebook:
+    """The codebook with its outcome drawn where its search costs K x D or more; others as they are."""
+    return Simulated(codebook) if type(codebook) in DRAWS else codebook

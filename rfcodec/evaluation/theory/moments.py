@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from benchmarks.bounds import variance_rate
-from benchmarks.gaussian_source import Tail, plan
 from rfcodec.backbones.gaussian.prior import GaussianPrior
 from rfcodec.config import EncoderConfig, StreamConfig, TrajectoryConfig
+from rfcodec.evaluation.theory.bounds import variance_rate
+from rfcodec.evaluation.theory.gaussian_source import Tail, plan
 from rfcodec.flow.path import clean_to_velocity
 from rfcodec.protocols import Codebook, Latents, Shape
 from rfcodec.trajectory.direction import MOST_GAIN, SETTLED, SMALLEST
