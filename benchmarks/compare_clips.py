@@ -32,7 +32,7 @@ from rfcodec.evaluation.report.grids import Grid, panels, read, save, show, writ
 from rfcodec.evaluation.store import Point
 from rfcodec.evaluation.sweep.description import CodecCurve, StillCurve, read_sweep
 from rfcodec.evaluation.sweep.session import Workers, points_of
-from rfcodec.research import Corrector, Shape, StillCoder, register
+from rfcodec.research import Corrector, Shape, StillCoder, registered
 from rfcodec.support.command_line import guarded
 from rfcodec.support.words import parse_settings
 
@@ -87,10 +87,6 @@ class ImageToVideoOnTop:
         self.corrector: Corrector | None = ResidualOnTop()
         self._inner = ImageToVideo(still, prompt, self.corrector)
         self.plan, self.emit, self.condition = self._inner.plan, self._inner.emit, self._inner.condition
-
-
-register("codebooks", SIMULATED, SimulatedGvcc)
-register("conditioners", ON_TOP, ImageToVideoOnTop)
 
 
 @final
@@ -206,7 +202,8 @@ def presets(
     gvcc = CodecCurve(label="gvcc", preset="gvcc", codebook=SIMULATED, backbone=backbone, set=common | tail, values=rates)
     own = tuple(own_bpp or [0.4 * rate for rate in rates])
     default = CodecCurve(label="default", backbone=backbone, set=common, values=own)
-    curves = Setting(clips, size, frames, runs, lpips_weights).measure([gvcc, default])
+    with registered("codebooks", SIMULATED, SimulatedGvcc):
+        curves = Setting(clips, size, frames, runs, lpips_weights).measure([gvcc, default])
     summary = presets_summary(curves)
     finish(f"presets-{Path(backbone).name}-{steps}", curves, summary, out)
     metrics, names = measured(curves), [*curves["gvcc"], "mean"]
@@ -353,7 +350,8 @@ def tails(
     ]
     fixed: dict[str, Any] = {"gop": gop, "correction_share": 0.02, "tail_weight": 1.0}
     described.append(CodecCurve(label=RESIDUAL, backbone=backbone, mode=ON_TOP, set=fixed, values=(rates[0], rates[2])))
-    curves = Setting(clips, size, frames, runs).measure(described)
+    with registered("conditioners", ON_TOP, ImageToVideoOnTop):
+        curves = Setting(clips, size, frames, runs).measure(described)
     summary = tails_summary(curves)
     finish(f"tails-{Path(backbone).name}", curves, summary, out)
     words = list(next(iter(summary.values()))["mean"])

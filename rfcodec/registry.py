@@ -1,6 +1,8 @@
 """Name or id -> plugin, through entry points, so that plugins of ours and of others are equals."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -19,16 +21,20 @@ def names(kind: str) -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=f"rfcodec.{kind}")}
 
 
-def register(kind: str, name: str, plugin: type) -> None:
-    """Makes a plugin known beside the installed ones, in this process alone: for experiments.
+@contextmanager
+def registered(kind: str, name: str, plugin: type) -> Iterator[None]:
+    """Makes a plugin known beside the installed ones in a `with` block of this process: for experiments.
 
     `plugin` is a class at the top of a module. Raises ConfigError where another plugin has its name or id.
     """
-    entry = EntryPoint(name, f"{plugin.__module__}:{plugin.__qualname__}", f"rfcodec.{kind}")
-    for other, known in loadable(kind).items():
-        if known is not plugin and (other == name or getattr(plugin, "ID", None) == known.ID):
-            raise ConfigError(f"{kind[:-1]} {other!r} has the name or the id of {name!r}; ids 100 to 127 are free")
-    names(kind)[name] = entry
+    known = names(kind)
+    if name in known or any(getattr(plugin, "ID", None) == other.ID for other in loadable(kind).values()):
+        raise ConfigError(f"{kind[:-1]} {name!r}: another plugin has this name or its id; ids 100 to 127 are free")
+    known[name] = EntryPoint(name, f"{plugin.__module__}:{plugin.__qualname__}", f"rfcodec.{kind}")
+    try:
+        yield
+    finally:
+        del known[name]
 
 
 def load(kind: str, name: str) -> Any:

@@ -1,8 +1,8 @@
 """The inside of the codec for researchers: what experiments and `benchmarks/` are made of, in one place.
 
-plugins     `register` makes a codebook, conditioner, still coder or backbone known without a package; `registry.load` and
-            `registry.names` find them; `Backbone`, `Codebook`, `Conditioner`, `Corrector`, `StillCoder`, `Decoded`, `Step`
-            are their protocols, `uint` declares a codebook's field in the header
+plugins     `registered` makes a codebook, conditioner or still coder known without a package, in a `with` block;
+            `registry.load` and `registry.names` find plugins; `Backbone`, `Codebook`, `Conditioner`, `Corrector`,
+            `StillCoder`, `Decoded`, `Step` are protocols, `uint` declares a codebook's field in the header
 trajectory  `TrajectoryStep` is the only SDE step, driven by a `GopPlan` (time grid and bits of each step) and a noise
             object: `ChooseNoise` (encoder, with an `Emphasis`), `ReplayNoise` (decoder); `rollout` calls a step
 rates       `Steps` and `split_bits` share bits among steps
@@ -19,7 +19,7 @@ that tiny was trained on. Names here follow the code: they change with it, where
 """
 
 from rfcodec import registry
-from rfcodec.backbones.gaussian.backbone import GaussianBackbone, latent_backbone, pixel_backbone
+from rfcodec.backbones.gaussian.backbone import latent_backbone, pixel_backbone
 from rfcodec.backbones.gaussian.prior import GaussianPrior
 from rfcodec.bitstream.fields import uint
 from rfcodec.codec import Watcher
@@ -42,7 +42,7 @@ from rfcodec.protocols import (
     Step,
     StillCoder,
 )
-from rfcodec.registry import register
+from rfcodec.registry import registered
 from rfcodec.trajectory.noise import ChooseNoise, Emphasis, ReplayNoise
 from rfcodec.trajectory.rate import Steps, split_bits
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
@@ -60,7 +60,6 @@ __all__ = [
     "Emphasis",
     "EncoderConfig",
     "Frames",
-    "GaussianBackbone",
     "GaussianPrior",
     "GopPlan",
     "GopSpan",
@@ -87,7 +86,7 @@ __all__ = [
     "levels_to_grid",
     "open_backbone",
     "pixel_backbone",
-    "register",
+    "registered",
     "registry",
     "rollout",
     "shifted_grid",
