@@ -145,6 +145,7 @@ class _Constant:
         self._value = value
 
     def start(self, shape: Shape) -> Latents:
+        """That number at t = 1."""
         return torch.full(shape, self._value)
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
