@@ -10,7 +10,7 @@ import json
 import math
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,14 +25,11 @@ from rich.table import Table
 import rfcodec
 from rfcodec.research import (
     Backbone,
-    Condition,
     Frames,
-    InformationProfile,
     Latents,
     RuntimeConfig,
-    Shape,
-    Step,
     Watcher,
+    WrappedBackbone,
     open_backbone,
     write_options,
 )
@@ -43,44 +40,14 @@ from rfcodec.video.reader import ArrayVideo, open_video
 LEVELS = (1e-4, 1e-3, 1e-2)
 
 
-class PerturbedStep:
-    """Hands on velocities that are off by white noise."""
+def perturbed(backbone: Backbone, relative: float) -> Backbone:
+    """A backbone whose velocities are off by white noise, the same in every trajectory."""
 
-    def __init__(self, step: Step, relative: float) -> None:
-        self.time_grid: Sequence[float] = step.time_grid
-        self._step, self._relative = step, relative
-        self._generator = torch.Generator()
+    def begin() -> Callable[[Latents], Latents]:
+        generator = torch.Generator()
+        return lambda v: v + relative * v.square().mean().sqrt() * torch.randn(v.shape, generator=generator).to(v)
 
-    def start(self, shape: Shape) -> Latents:
-        return self._step.start(shape)
-
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
-        noise = torch.randn(v.shape, generator=self._generator).to(v)
-        return self._step(k, x, v + self._relative * v.square().mean().sqrt() * noise)
-
-
-class PerturbedBackbone:
-    """A backbone whose velocity is off."""
-
-    def __init__(self, inner: Backbone, relative: float) -> None:
-        self.geometry, self.identity = inner.geometry, inner.identity
-        self.tail_share, self.tail_end = inner.tail_share, inner.tail_end
-        self._inner, self._relative = inner, relative
-
-    def encode(self, frames: Frames) -> Latents:
-        return self._inner.encode(frames)
-
-    def decode(self, latents: Latents) -> Frames:
-        return self._inner.decode(latents)
-
-    def condition(self, condition: Condition) -> Any:
-        return self._inner.condition(condition)
-
-    def profile(self, condition: Any) -> InformationProfile | None:
-        return self._inner.profile(condition)
-
-    def run(self, condition: Any, step: Step) -> Latents:
-        return self._inner.run(condition, PerturbedStep(step, self._relative))
+    return WrappedBackbone(backbone, begin)
 
 
 class Keep(Watcher):
@@ -102,7 +69,7 @@ def psnr(a: Frames, b: Frames) -> float:
 def deviations(backbone: Backbone, overrides: Sequence[str]) -> dict[str, RuntimeConfig]:
     """Name of each way to decode -> its runtime."""
     found = {"same": RuntimeConfig(weights=backbone)}
-    found |= {f"velocity {level:g}": RuntimeConfig(weights=PerturbedBackbone(backbone, level)) for level in LEVELS}
+    found |= {f"velocity {level:g}": RuntimeConfig(weights=perturbed(backbone, level)) for level in LEVELS}
     found |= {f"{count} thread": RuntimeConfig(threads=count) for count in (1, 2)}
     for pair in overrides:
         name, _, value = pair.partition("=")

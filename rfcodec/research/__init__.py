@@ -9,7 +9,8 @@ rates       `Steps` and `split_bits` share bits among steps
 grids       `shifted_grid`, `information_levels`, `tail_levels`, `within_range`, `levels_to_grid`
 paths       `clean_to_velocity`, `amplitude_snr`, `time_of_snr`
 oracles     `GaussianPrior`, with `pixel_backbone` and `latent_backbone`: velocities in closed form
-models      `open_backbone` by name, folder or hub id; `write_options` makes the words that it takes
+models      `open_backbone` by name, folder or hub id; `write_options` makes the words that it takes; `WrappedBackbone`
+            sees every velocity of another backbone and may change it
 codec       `Watcher` sees every GOP as it is coded; `StreamConfig`, `EncoderConfig`, `RuntimeConfig`, `TrajectoryConfig`
 types       `NoiseAddress`, `Identity`, `InformationProfile`, `GopSpan`, `VideoFormat`, `Condition`, `Reference`, `Frames`,
             `Latents`, `Shape`; errors: `BudgetTooSmall`
@@ -43,6 +44,7 @@ from rfcodec.protocols import (
     StillCoder,
 )
 from rfcodec.registry import registered
+from rfcodec.research.wrapped import WrappedBackbone
 from rfcodec.trajectory.noise import ChooseNoise, Emphasis, ReplayNoise
 from rfcodec.trajectory.rate import Steps, split_bits
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
@@ -79,6 +81,7 @@ __all__ = [
     "TrajectoryStep",
     "VideoFormat",
     "Watcher",
+    "WrappedBackbone",
     "amplitude_snr",
     "clean_to_velocity",
     "information_levels",

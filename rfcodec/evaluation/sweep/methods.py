@@ -13,16 +13,17 @@ from rfcodec import api, registry
 from rfcodec.codec import Watcher, open_decoder, open_encoder
 from rfcodec.coding.engine import DecodedGop, Engine, FinishedGop, open_backbone, write_options
 from rfcodec.coding.intra import TrajectoryFrames
-from rfcodec.config import RuntimeConfig
+from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation.anchors import encoders as anchors
 from rfcodec.evaluation.anchors import external
-from rfcodec.evaluation.sweep.counting import CountingBackbone
+from rfcodec.evaluation.sweep.counting import Evaluations
 from rfcodec.evaluation.sweep.jobs import Job
 from rfcodec.evaluation.sweep.memory import PeakMemory
 from rfcodec.flow.time_grid import shifted_grid
 from rfcodec.presets import configure
 from rfcodec.protocols import Backbone
+from rfcodec.research.wrapped import WrappedBackbone
 from rfcodec.trajectory.noise import ReplayNoise
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 from rfcodec.types import Frames
@@ -48,7 +49,7 @@ class Coded:
     seams: tuple[int, ...] = ()
     commands: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    counter: CountingBackbone | None = None
+    counter: Evaluations | None = None
     encode_seconds: float | None = None
     peak_memory: int | None = None
     decoded: bool = True
@@ -75,16 +76,19 @@ class Methods:
         }
         return methods[job.curve.kind](job, video, folder)
 
-    def _backbone(self, name: str, options: str) -> CountingBackbone:
+    def _backbone(self, stream: StreamConfig) -> tuple[RuntimeConfig, Evaluations]:
+        """A runtime that holds the backbone of a stream, and what counts its evaluations."""
+        name, options = stream.backbone, write_options(stream.backbone_options)
         if (name, options) not in self._opened:
             self._opened.clear()  # one model in memory
             self._opened[name, options] = open_backbone(name, options, self._runtime)
-        return CountingBackbone(self._opened[name, options])
+        counter = Evaluations()
+        backbone = WrappedBackbone(self._opened[name, options], counter)
+        return self._runtime.model_copy(update={"weights": backbone}), counter
 
     def _codec(self, job: Job, video: Video, folder: Path) -> Coded:
         stream, effort = configure(job.curve.preset, job.curve.settings(job.value))
-        backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
-        runtime = self._runtime.model_copy(update={"weights": backbone})
+        runtime, counter = self._backbone(stream)
         path = folder / "stream.rfv"
         memory, start = PeakMemory(self._runtime.device), time.perf_counter()
         shown = _Shown(None if job.decode else folder)
@@ -96,7 +100,7 @@ class Methods:
             path,
             told.bytes_by_purpose,
             tuple(span.start + span.overlap for span in open_decoder(told.header, runtime).spans()[1:]),
-            counter=backbone,
+            counter=counter,
             encode_seconds=seconds,
             peak_memory=peak,
             decoded=job.decode,
@@ -142,15 +146,14 @@ class Methods:
 
         return Coded(frames, path, {"stills": path.stat().st_size}, counter=counter, encode_seconds=seconds)
 
-    def _bound(self, job: Job, video: Video) -> tuple[Engine, CountingBackbone]:
+    def _bound(self, job: Job, video: Video) -> tuple[Engine, Evaluations]:
         settings = {name: value for name, value in job.curve.set.items() if name != "mode"}
         return self._engine(video, settings | {"backbone": job.curve.backbone, "mode": "t2v"})
 
-    def _engine(self, video: Video, settings: Mapping[str, Any]) -> tuple[Engine, CountingBackbone]:
+    def _engine(self, video: Video, settings: Mapping[str, Any]) -> tuple[Engine, Evaluations]:
         stream, effort = configure("default", settings)
-        backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
-        runtime = self._runtime.model_copy(update={"weights": backbone})
-        return open_encoder(video.format, stream, effort, runtime), backbone
+        runtime, counter = self._backbone(stream)
+        return open_encoder(video.format, stream, effort, runtime), counter
 
 
 @final

@@ -88,7 +88,7 @@ class PointWorker:
 
 
 def _evaluations(coded: Coded) -> int:
-    return coded.counter.evaluations if coded.counter else 0
+    return coded.counter.count if coded.counter else 0
 
 
 def _measure(coded: Coded, video: Video, measurer: Measurer, pictures: PictureWriter) -> float:
