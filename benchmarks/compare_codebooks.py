@@ -1,30 +1,29 @@
 """Codebooks compared: efficiency, cost, error end to end, and where the bits go.
 
     python benchmarks/compare_codebooks.py efficiency --dims 2073600 --bits 300 900 --codebooks trellis topm --seeds 0 1 2
-    python -m benchmarks.compare_codebooks tables --markdown
+    python benchmarks/compare_codebooks.py tables --markdown
 
 Results, and plots of them, lie below benchmarks/results/codebooks. Runs on one core.
 """
 
 import os
-import sys
-from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # read when the libraries are loaded
-if not __package__:  # run as a file: what belongs on the path is not its folder but the one above
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
 import typer
 from rich.progress import track
 
-from benchmarks import ablation, alignment, cost, losses, rate_distortion, report
-from benchmarks.gaussian_source import SHAPES
-from rfcodec import registry
+from codebooks.simulated import simulated as stand_in
+from rfcodec.evaluation.report import grids
+from rfcodec.evaluation.theory import ablation, alignment, cost, losses, rate_distortion
+from rfcodec.evaluation.theory.gaussian_source import SHAPES
+from rfcodec.research import registry
+from rfcodec.support.command_line import SeveralValues, guarded
 
 RESULTS = Path("benchmarks/results/codebooks")
 BITS = (300, 900, 2700, 8640)
@@ -45,12 +44,12 @@ Dims = Annotated[int, typer.Option(help="Dimensions of the noise.")]
 
 def finish(kind: str, found: Any, path: Path) -> None:
     """Writes results, their plots beside them, and prints their tables."""
-    report.write(path, found)
+    grids.write(path, found)
     MODULES[kind].plot(found, path)
-    report.show(MODULES[kind].grids(found))
+    grids.show(MODULES[kind].grids(found))
 
 
-@app.command("efficiency")
+@app.command("efficiency", cls=SeveralValues)
 def measure_efficiency(
     dims: Dims = 2_073_600,
     bits: Annotated[list[int] | None, typer.Option(help="Bits a step.")] = None,
@@ -62,12 +61,12 @@ def measure_efficiency(
 ) -> None:
     """Efficiency, time and memory of choice and replay on white directions."""
     labels = codebooks or sorted(registry.names("codebooks"))
-    jobs = [(label, dims, b, seeds or [0, 1, 2], simulated) for label in labels for b in bits or BITS]
+    jobs = [(label, dims, b, seeds or [0, 1, 2], stand_in if simulated else None) for label in labels for b in bits or BITS]
     parts = track(alignment.in_fresh_processes(alignment.measure, jobs), "measuring", len(jobs))
     finish("efficiency", [row for rows in parts for row in rows], json or out / "efficiency.json")
 
 
-@app.command("cost")
+@app.command("cost", cls=SeveralValues)
 def measure_cost(
     dims: Dims = 2_073_600,
     bits: Annotated[int, typer.Option(help="Bits a step.")] = 900,
@@ -80,7 +79,7 @@ def measure_cost(
     finish("cost", cost.result(rows, dims, bits), out / "cost.json")
 
 
-@app.command("rate-distortion")
+@app.command("rate-distortion", cls=SeveralValues)
 def measure_rate_distortion(
     codebooks: Codebooks = None,
     steps: Annotated[list[int] | None, typer.Option(help="Model evaluations.")] = None,
@@ -89,16 +88,16 @@ def measure_rate_distortion(
 ) -> None:
     """Error over bits end to end, and the bits for the gvcc preset's error."""
     labels = [*(codebooks or sorted(registry.names("codebooks"))), rate_distortion.GVCC]
-    counts, draws = steps or list(rate_distortion.GVCC_TAILS), range(seeds)
+    counts, draws = steps or list(rate_distortion.GVCC_TAILS), rate_distortion.Draws(range(seeds), stand_in)
     points = [(*p, draws) for p in product(SHAPES, labels, counts, rate_distortion.RATES)]
     matches = [(*m, draws) for m in product(SHAPES, rate_distortion.MATCHED_RATES, rate_distortion.MATCHES)]
     found: dict[str, Any] = {"matches": [rate_distortion.match(*job) for job in track(matches, "equal error")]}
-    report.write(out / "rate-distortion.json", found)
+    grids.write(out / "rate-distortion.json", found)
     found = {"points": [rate_distortion.point(*job) for job in track(points, "methods")]} | found
     finish("rate-distortion", found, out / "rate-distortion.json")
 
 
-@app.command("losses")
+@app.command("losses", cls=SeveralValues)
 def split_losses(
     steps: Annotated[list[int] | None, typer.Option(help="Model evaluations.")] = None,
     seeds: Annotated[int, typer.Option(help="Draws for the real coder; 0: closed form alone.")] = 2,
@@ -110,7 +109,7 @@ def split_losses(
     finish("losses", rows, out / "losses.json")
 
 
-@app.command("ablation")
+@app.command("ablation", cls=SeveralValues)
 def vary_settings(
     seeds: Annotated[int, typer.Option(help="Draws for the real coder; 0: closed form alone.")] = 1,
     out: Out = RESULTS,
@@ -120,7 +119,7 @@ def vary_settings(
     finish("ablation", rows, out / "ablation.json")
 
 
-@app.command("tables")
+@app.command("tables", cls=SeveralValues)
 def print_tables(
     kinds: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(MODULES)}; default: all there are.")] = None,
     markdown: Annotated[bool, typer.Option(help="In Markdown.")] = False,
@@ -129,32 +128,17 @@ def print_tables(
 ) -> None:
     """Tables of results that were written before; in a document from `<!-- table KIND NUMBER -->` to `<!-- end -->`."""
     paths = {kind: out / f"{kind}.json" for kind in kinds or MODULES}
-    grids = {kind: MODULES[kind].grids(report.read(path)) for kind, path in paths.items() if path.exists()}
+    tables = {kind: MODULES[kind].grids(grids.read(path)) for kind, path in paths.items() if path.exists()}
     for document in into or ():
-        report.fill(document, grids)
-    for found in grids.values() if not into else ():
-        print("\n\n".join(grid.markdown() for grid in found) + "\n") if markdown else report.show(found)
-
-
-def spread(words: Sequence[str]) -> list[str]:
-    """`--bits 300 900` as `--bits 300 --bits 900`: typer takes one value an option."""
-    repeated: list[str] = []
-    option, valued = "", False
-    for word in words:
-        if word.startswith("--"):
-            option, valued = word, "=" in word
-        elif option and valued:
-            repeated.append(option.partition("=")[0])
-        else:
-            valued = True
-        repeated.append(word)
-    return repeated
+        grids.fill(document, tables)
+    for found in tables.values() if not into else ():
+        print("\n\n".join(grid.markdown() for grid in found) + "\n") if markdown else grids.show(found)
 
 
 def main() -> None:
     """The command line."""
     torch.set_num_threads(1)
-    app(spread(sys.argv[1:]))
+    guarded(app)
 
 
 if __name__ == "__main__":

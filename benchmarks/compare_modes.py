@@ -6,32 +6,26 @@ At matched points all modes have the same budget for the whole file. At its nati
 what T2V spends at the middle rate, and its references come on top, as the published method counts.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-if not __package__:  # run as a file: what belongs on the path is not its folder but the one above
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-import matplotlib.pyplot as plt
 import numpy as np
 import typer
 from matplotlib.axes import Axes
 from rich.console import Console
 
-from benchmarks.report import Grid, save, show, write
-from rfcodec.cli.app import guarded
-from rfcodec.cli.sweep import SeveralValues
+from rfcodec.evaluation.report.grids import Grid, panels, save, show, write
+from rfcodec.evaluation.store import Point
 from rfcodec.evaluation.sweep.description import CodecCurve, Sweep, read_sweep
 from rfcodec.evaluation.sweep.session import Workers, points_of
+from rfcodec.support.command_line import SeveralValues, guarded
 from rfcodec.support.words import parse_settings
 
 PUBLISHED = "published (GVCC, UVG 720p): FLF2V has 81 % of I2V's gain for 15 % of its extra bits"
 BASE = "t2v"
 NATIVE = "native"
-Point = dict[str, Any]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 err = Console(stderr=True)
@@ -108,7 +102,7 @@ def curve(points: Sequence[Point], mode: str, clip: str) -> list[Point]:
     return sorted(found, key=lambda p: p["knob"]["value"])
 
 
-def row(point: Point) -> Point:
+def row(point: Point) -> dict[str, Any]:
     """What is compared of a point."""
     purposes = point["stream"]["bytes_by_purpose"]
     size = point["stream"]["bytes"]
@@ -190,7 +184,7 @@ def gain_table(found: dict[str, dict[str, float]]) -> Grid:
 def draw(matched: Sequence[Point], native: Sequence[Point], path: Path) -> None:
     """A row a clip: PSNR over rate, bytes by purpose at the native points, PSNR over frames there."""
     clips = sorted({p["clip"] for p in matched})
-    figure, axes = plt.subplots(len(clips), 3, figsize=(13, 3.6 * len(clips)), squeeze=False)
+    figure, axes = panels(len(clips), 3, (13, 3.6 * len(clips)))
     for line, clip in zip(axes, clips, strict=True):
         modes = [p["method"]["mode"] for p in native if p["clip"] == clip]
         modes.sort(key=lambda mode: curve(native, mode, clip)[0]["stream"]["bytes"])

@@ -1,7 +1,7 @@
 """What a decoder loses that computes other digits than the encoder: a table of modes, perturbations and GOPs.
 
-    python -m benchmarks.drift CLIP --backbone gaussian --out benchmarks/results/drift/gaussian.json
-    python -m benchmarks.drift CLIP --backbone FOLDER --override dtype=bfloat16 --override attention=_native_math
+    python benchmarks/drift.py CLIP --backbone gaussian --out benchmarks/results/drift/gaussian.json
+    python benchmarks/drift.py CLIP --backbone FOLDER --override dtype=bfloat16 --override attention=_native_math
 
 Every velocity of the decoder is off by white noise of a relative size; or the decoder runs with other options or threads.
 """
@@ -10,7 +10,7 @@ import json
 import math
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,57 +22,35 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from rfcodec import api
-from rfcodec.coding.header import open_backbone, write_options
-from rfcodec.config import RuntimeConfig
-from rfcodec.protocols import Backbone, Condition, Frames, Latents, Shape, Step
-from rfcodec.types import InformationProfile
+import rfcodec
+from rfcodec.research import (
+    Backbone,
+    Frames,
+    Latents,
+    RuntimeConfig,
+    Watcher,
+    WrappedBackbone,
+    open_backbone,
+    write_options,
+)
+from rfcodec.support.files import write_file
+from rfcodec.support.words import parse_size
 from rfcodec.video.reader import ArrayVideo, open_video
 
 LEVELS = (1e-4, 1e-3, 1e-2)
 
 
-class PerturbedStep:
-    """Hands on velocities that are off by white noise."""
+def perturbed(backbone: Backbone, relative: float) -> Backbone:
+    """A backbone whose velocities are off by white noise, the same in every trajectory."""
 
-    def __init__(self, step: Step, relative: float) -> None:
-        self.time_grid: Sequence[float] = step.time_grid
-        self._step, self._relative = step, relative
-        self._generator = torch.Generator()
+    def begin() -> Callable[[Latents], Latents]:
+        generator = torch.Generator()
+        return lambda v: v + relative * v.square().mean().sqrt() * torch.randn(v.shape, generator=generator).to(v)
 
-    def start(self, shape: Shape) -> Latents:
-        return self._step.start(shape)
-
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
-        noise = torch.randn(v.shape, generator=self._generator).to(v)
-        return self._step(k, x, v + self._relative * v.square().mean().sqrt() * noise)
+    return WrappedBackbone(backbone, begin)
 
 
-class PerturbedBackbone:
-    """A backbone whose velocity is off."""
-
-    def __init__(self, inner: Backbone, relative: float) -> None:
-        self.geometry, self.identity = inner.geometry, inner.identity
-        self.tail_share, self.tail_end = inner.tail_share, inner.tail_end
-        self._inner, self._relative = inner, relative
-
-    def encode(self, frames: Frames) -> Latents:
-        return self._inner.encode(frames)
-
-    def decode(self, latents: Latents) -> Frames:
-        return self._inner.decode(latents)
-
-    def condition(self, condition: Condition) -> Any:
-        return self._inner.prepare(condition)
-
-    def profile(self, condition: Any) -> InformationProfile | None:
-        return self._inner.profile(condition)
-
-    def run(self, condition: Any, step: Step) -> Latents:
-        return self._inner.run(condition, PerturbedStep(step, self._relative))
-
-
-class Keep(api.Watcher):
+class Keep(Watcher):
     """Keeps what the encoder shows, GOP by GOP."""
 
     def __init__(self) -> None:
@@ -91,7 +69,7 @@ def psnr(a: Frames, b: Frames) -> float:
 def deviations(backbone: Backbone, overrides: Sequence[str]) -> dict[str, RuntimeConfig]:
     """Name of each way to decode -> its runtime."""
     found = {"same": RuntimeConfig(weights=backbone)}
-    found |= {f"velocity {level:g}": RuntimeConfig(weights=PerturbedBackbone(backbone, level)) for level in LEVELS}
+    found |= {f"velocity {level:g}": RuntimeConfig(weights=perturbed(backbone, level)) for level in LEVELS}
     found |= {f"{count} thread": RuntimeConfig(threads=count) for count in (1, 2)}
     for pair in overrides:
         name, _, value = pair.partition("=")
@@ -113,8 +91,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="JSON file.")] = None,
 ) -> None:
     """Encodes in each mode, decodes in each way, prints and writes."""
-    width, height = (int(side) for side in size.split("x"))
-    with open_video(clip, frames=(0, frames), size=(width, height), raw=None) as video:
+    with open_video(clip, frames=(0, frames), size=parse_size(size)) as video:
         source = video.read(0, video.format.num_frames)
     options = dict(pair.split("=", 1) for pair in option or [])
     opened = open_backbone(backbone, write_options(options), RuntimeConfig())
@@ -123,21 +100,21 @@ def main(
         for mode in modes.split(","):
             keep, path = Keep(), Path(folder) / f"{mode}.rfv"
             settings = {"mode": mode, "gop": gop, "bpp": bpp, "trajectory__steps": steps, "backbone_options": options}
-            api.encode(ArrayVideo(source, Fraction(25)), path, backbone=backbone, watcher=keep, **settings)
+            rfcodec.encode(ArrayVideo(source, Fraction(25)), path, backbone=backbone, watcher=keep, **settings)
             for name, runtime in track(deviations(opened, override or []).items(), mode):
                 rows.append({"mode": mode, "decoder": name, **compare(path, keep.gops, source, runtime)})
     show(rows)
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
         setting = {"clip": clip.name, "backbone": Path(backbone).name, "frames": len(source), "size": size, "bpp": bpp}
-        out.write_text(json.dumps(setting | {"gop": gop, "steps": steps, "options": options, "rows": rows}, indent=2) + "\n")
+        told = setting | {"gop": gop, "steps": steps, "options": options, "rows": rows}
+        write_file(out, json.dumps(told, indent=2) + "\n")
 
 
 def compare(path: Path, kept: list[Frames], source: Frames, runtime: RuntimeConfig) -> dict[str, Any]:
     """dB lost against the source, whole and in first and last GOP; dB to the encoder's reconstruction; digests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pieces = list(api.decode(path, runtime=runtime))
+        pieces = list(rfcodec.decode(path, runtime=runtime))
     lost, near, start = [], [], 0
     for piece, shown in zip(pieces, kept, strict=True):
         target = source[start : start + len(shown)]

@@ -1,6 +1,6 @@
 """What an autoencoder in the format of Wan reaches in minutes on a CPU: the ceiling of a latent flow (docs/tiny.md).
 
-python -m benchmarks.latent_trial CACHE --minutes 10, over clips scaled by `python -m rfcodec.backbones.tiny.training scale`.
+python benchmarks/latent_trial.py CACHE --minutes 10, over clips scaled by `python -m rfcodec.backbones.tiny.training scale`.
 """
 
 import time
@@ -15,10 +15,9 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from rfcodec.backbones.diffusers.library import diffusers
-from rfcodec.backbones.tiny.training.clips import RandomCrops, clip_of
-from rfcodec.backbones.tiny.training.validation import held_back
-from rfcodec.types import Frames
+from rfcodec.research import Frames
+from rfcodec.research.models import diffusers
+from rfcodec.research.training import RandomCrops, clip_of, held_back
 
 FRAMES, LINES, RATE = 9, 144, 2e-3
 

@@ -13,30 +13,26 @@ atoms than the others.
 """
 
 import argparse
-import hashlib
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-if not __package__:  # run as a file: what belongs on the path is not its folder but the one above
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from rich.console import Console
 
-from benchmarks.report import Grid, read, write
-from rfcodec import __version__, api
-from rfcodec.coding.header import open_backbone, write_options
-from rfcodec.config import RuntimeConfig
-from rfcodec.errors import BudgetTooSmall, RfcodecError
-from rfcodec.evaluation.datasets.dataset import Clip, dataset_names, load_dataset
+from rfcodec.evaluation.datasets.clips import Clip, checksum
+from rfcodec.evaluation.datasets.dataset import dataset_names, load_dataset
 from rfcodec.evaluation.datasets.protocol import COLOURS, PROTOCOLS, Protocol, mean
+from rfcodec.evaluation.report.grids import Grid
 from rfcodec.evaluation.report.published import MEAN, Figures, PublishedTable, published
-from rfcodec.metrics.quality import Lpips, Quality
-from rfcodec.protocols import Backbone
-from rfcodec.types import VideoFormat
+from rfcodec.evaluation.store import Point, Store
+from rfcodec.evaluation.sweep.description import CodecCurve
+from rfcodec.evaluation.sweep.jobs import Job, circumstances
+from rfcodec.evaluation.sweep.runner import make_point
+from rfcodec.evaluation.sweep.worker import PointWorker
+from rfcodec.research import BudgetTooSmall, RuntimeConfig, VideoFormat
+from rfcodec.support.command_line import guarded
+from rfcodec.support.files import write_file
 
 MODES = ("t2v", "i2v", "flf2v")
 COLUMNS = {
@@ -48,32 +44,25 @@ COLUMNS = {
     "bpp": ("true bpp, all bytes", 5),
     "kbps": ("kbps", 1),
 }
+METRICS = ("psnr", "ms_ssim", "lpips")
 Line = dict[str, float | None]
-Point = dict[str, Any]
 Pair = tuple[Point, Point | None]
 out = Console(width=200)
 
 
 class Setup:
-    """What all points share: models and where they run, the folder of results, LPIPS if its weights are there."""
+    """What all points share: models and where they run, the folder of results, weights of LPIPS."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.out, self.device, self.options = args.out, args.device, args.option
-        self.lpips = Lpips(args.lpips_weights, args.device) if Lpips.available(args.lpips_weights) else None
+        self.store = Store(args.out)
+        self.worker = PointWorker(RuntimeConfig(device=args.device), args.lpips_weights)
+        self.circumstances = circumstances(args.device, args.lpips_weights)
+        self.options = {f"backbone_options.{name}": value for name, value in args.option.items()}
         self._names: dict[str, str] = args.backbone
-        self._opened: tuple[str, Backbone] | None = None
 
     def name(self, mode: str) -> str:
         """Name of a mode's model."""
         return self._names.get(mode) or self._names[""]
-
-    def backbone(self, mode: str) -> Backbone:
-        """A mode's model; one is held at a time."""
-        name = self.name(mode)
-        if self._opened is None or self._opened[0] != name:
-            self._opened = None
-            self._opened = name, open_backbone(name, write_options(self.options), RuntimeConfig(device=self.device))
-        return self._opened[1]
 
 
 class Task(NamedTuple):
@@ -88,49 +77,21 @@ class Task(NamedTuple):
 
 def run_point(task: Task, setup: Setup) -> Point:
     """Encodes, decodes and measures one point, or reads it where it lies in the folder of results already."""
-    asked = task._asdict() | {"clip": asdict(task.clip), "protocol": asdict(task.protocol)}
-    asked |= {
-        "backbone": setup.name(task.mode),
-        "options": setup.options,
-        "device": setup.device,
-        "lpips": bool(setup.lpips),
-    }
-    words = json.dumps(asked, sort_keys=True, default=str)
-    key = hashlib.sha256(words.encode()).hexdigest()[:16]
-    path, stream = setup.out / "points" / f"{key}.json", setup.out / "streams" / f"{key}.rfv"
-    if path.exists():
-        return read(path)
-    stream.parent.mkdir(parents=True, exist_ok=True)
-    video, quality = code(task, setup, stream)
-    found = api.info(stream)
-    point = {
-        "key": key,
-        "job": json.loads(words),
-        "clip": task.clip.name,
-        "protocol": task.protocol.name,
-        "video": asdict(video) | {"fps": str(video.fps)},
-        "stream": {"bytes": found.size, "bytes_by_purpose": found.bytes_by_purpose},
-        "rate": asdict(task.protocol.rate(found.size, video, found.bytes_by_purpose, task.mode)),
-        "metrics": {name: task.protocol.clip_mean(values, task.mode) for name, values in quality.series.items()},
-        "series": quality.series,
-        "versions": {"rfcodec": __version__},
-    }
-    write(path.with_suffix(".part"), point)
-    path.with_suffix(".part").replace(path)
-    return point
-
-
-def code(task: Task, setup: Setup, stream: Path) -> tuple[VideoFormat, Quality]:
-    """Encodes into a file, decodes that, and measures frame by frame."""
-    video, backbone = task.protocol.open(task.clip, task.mode), setup.backbone(task.mode)
-    settings = {name.replace(".", "__"): value for name, value in task.settings.items()}
-    settings |= {"backbone": backbone} | ({"backbone_options": setup.options} if setup.options else {})
-    runtime = RuntimeConfig(device=setup.device)
-    api.encode(video, stream, preset=task.preset, runtime=runtime, **settings)
-    quality = Quality(setup.lpips, setup.device)
-    for piece in api.decode(stream, backbone=backbone, runtime=runtime):
-        quality.add(video.read(piece.start, piece.start + len(piece.frames)), piece.frames)
-    return video.format, quality
+    fixed = {name: value for name, value in task.settings.items() if name != "mode"}
+    knob = "bytes" if task.preset == "default" else "codebook.m"
+    value = float(fixed.pop(knob))
+    curve = CodecCurve(
+        label=f"{task.preset} {task.mode}",
+        backbone=setup.name(task.mode),
+        mode=task.settings.get("mode", task.mode),
+        preset=task.preset,
+        set=setup.options | fixed,
+        knob=knob,
+        values=(value,),
+    )
+    clip = replace(task.clip, sha256=task.clip.sha256 or checksum(task.clip.path))
+    job = Job(clip, curve, value, task.protocol, METRICS, setup.circumstances)
+    return make_point(job, setup.store, setup.worker)
 
 
 def preset_settings(mode: str, video: VideoFormat, gop: int, weight: float | None = None) -> dict[str, Any]:
@@ -309,12 +270,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """The command line."""
     args = parse()
-    try:
-        grids = reproduce(args)
-    except RfcodecError as error:
-        sys.exit(f"error: {error}")
-    (args.out / "tables.md").write_text("\n\n".join(table.markdown() for table in grids) + "\n")
+    grids = reproduce(args)
+    write_file(args.out / "tables.md", "\n\n".join(table.markdown() for table in grids) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    guarded(main)

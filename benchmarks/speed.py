@@ -1,6 +1,6 @@
 """What coding adds to the cost of the model: seconds a model evaluation, a coded step, and their ratio.
 
-    python -m benchmarks.speed --size 832x480 --frames 33 --device cuda --dtype bfloat16
+    python benchmarks/speed.py --size 832x480 --frames 33 --device cuda --dtype bfloat16
 
 Builds a public architecture with random weights, so that nothing is fetched; quality means nothing here.
 """
@@ -17,27 +17,30 @@ from typing import Annotated, Any
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from codebooks.trellis import TrellisCodebook
-from rfcodec.backbones.diffusers.families import pipeline_class
-from rfcodec.backbones.diffusers.library import diffusers
-from rfcodec.backbones.diffusers.machine import DTYPES
-from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
-from rfcodec.backbones.diffusers.profiles import built_in
-from rfcodec.backbones.diffusers.prompts import PromptMemo
-from rfcodec.backbones.diffusers.sources import Checkpoint, checkpoints
-from rfcodec.config import TrajectoryConfig
-from rfcodec.flow.time_grid import shifted_grid
-from rfcodec.protocols import Condition, Latents, Shape, Step
-from rfcodec.trajectory.noise import ChooseNoise, Emphasis, ReplayNoise
-from rfcodec.trajectory.rate import Steps, split_bits
-from rfcodec.trajectory.step import GopPlan, TrajectoryStep
-from rfcodec.types import Identity, NoiseAddress
-
-TOKENS = 512
+from rfcodec.evaluation.report.grids import Grid
+from rfcodec.research import (
+    ChooseNoise,
+    Condition,
+    Emphasis,
+    GopPlan,
+    Latents,
+    NoiseAddress,
+    ReplayNoise,
+    Shape,
+    State,
+    Step,
+    Steps,
+    TrajectoryConfig,
+    TrajectoryStep,
+    shifted_grid,
+    split_bits,
+)
+from rfcodec.research.models import DiffusersBackbone, diffusers, random_backbone
+from rfcodec.support.files import write_file
+from rfcodec.support.words import parse_size
 
 
 class Clocked:
@@ -50,50 +53,23 @@ class Clocked:
         self._step, self._cuda = step, device.startswith("cuda")
         self._left = 0.0
 
-    def start(self, shape: Shape) -> Latents:
-        x = self._step.start(shape)
+    def start(self, shape: Shape) -> State:
+        state = self._step.start(shape)
         self._left = self._now()
-        return x
+        return state
 
-    def __call__(self, k: int, x: Latents, v: Latents) -> Latents:
+    def __call__(self, k: int, state: State, v: Latents) -> State:
         entered = self._now()
         self.between.append(entered - self._left)
-        x = self._step(k, x, v)
+        state = self._step(k, state, v)
         self._left = self._now()
         self.inside.append(self._left - entered)
-        return x
+        return state
 
     def _now(self) -> float:
         if self._cuda:
             torch.cuda.synchronize()
         return time.perf_counter()
-
-
-def random_model(checkpoint: Checkpoint, dtype: torch.dtype, device: str) -> Any:
-    """The transformer of a checkpoint with random weights."""
-    settings = dict(checkpoint.transformer)
-    kind = getattr(diffusers, settings.pop("class"))
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device(device):
-            return kind(**settings).eval()
-    finally:
-        torch.set_default_dtype(before)
-
-
-def random_backbone(name: str, dtype: str, device: str) -> DiffusersBackbone:
-    """A backbone of that architecture: random weights, no text encoder, a small VAE that is not used."""
-    checkpoint = checkpoints()[name]
-    profile = next(profile for profile in built_in() if profile.id == checkpoint.family)
-    vae = diffusers.AutoencoderKLWan(base_dim=3, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
-    parts = {"tokenizer": None, "text_encoder": None, "vae": vae, "scheduler": diffusers.FlowMatchEulerDiscreteScheduler()}
-    model = random_model(checkpoint, DTYPES[dtype], device)
-    pipe = pipeline_class(profile.pipeline)(transformer=model, **parts)
-    embeddings = torch.zeros(1, TOKENS, model.config.text_dim)
-    prompts = PromptMemo(lambda kind: lambda *_, **__: (embeddings, None), name, "", None)
-    options = DiffusersOptions(dtype=dtype)  # type: ignore[arg-type]
-    return DiffusersBackbone((profile,), pipe, Identity(name, b"", ""), options, prompts)
 
 
 def measure(backbone: DiffusersBackbone, size: tuple[int, int, int], bpp: float, steps: int, device: str) -> dict[str, Any]:
@@ -106,14 +82,16 @@ def measure(backbone: DiffusersBackbone, size: tuple[int, int, int], bpp: float,
     bits = split_bits(codebook, shape, int(bpp * width * height * frames), coded)
     plan = GopPlan(shifted_grid(steps, 3.0), bits)
     target = torch.randn(shape, generator=torch.Generator()).to(device)
-    chooser = ChooseNoise(codebook, NoiseAddress(1, 0, 0), target, bits, Emphasis(torch.ones(()), 0.3), lambda k, mse: None)
+    chooser = ChooseNoise(codebook, NoiseAddress(1, 0, 0), target, bits, Emphasis(torch.ones(()), 0.3), lambda *_: None)
     encode = Clocked(TrajectoryStep(trajectory, plan, chooser), device)
     begin = time.perf_counter()
     found = backbone.run(condition, encode)
     total = time.perf_counter() - begin
+    chooser.close()
     replay = ReplayNoise(codebook, NoiseAddress(1, 0, 0), chooser.symbols, bits)
     decode = Clocked(TrajectoryStep(trajectory, plan, replay), device)
     equal = bool(torch.equal(backbone.run(condition, decode), found))
+    replay.close()
     return {
         "latents": list(shape),
         "dimensions": int(torch.tensor(shape).prod()),
@@ -148,7 +126,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="JSON file.")] = None,
 ) -> None:
     """Measures, prints and writes."""
-    width, height = (int(side) for side in size.split("x"))
+    width, height = parse_size(size)
     backbone = random_backbone(checkpoint, dtype, device)
     name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.processor() or platform.machine()
     setting = {"checkpoint": checkpoint, "size": size, "frames": frames, "bpp": bpp, "steps": steps, "dtype": dtype}
@@ -156,12 +134,9 @@ def main(
     machine = {"device": name, "cpu_threads": torch.get_num_threads(), "cpus": os.cpu_count(), **versions}
     result = setting | machine | measure(backbone, (width, height, frames), bpp, steps, device)
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=2) + "\n")
-    table = Table("", "")
-    for key, value in result.items():
-        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
-    Console().print(table)
+        write_file(out, json.dumps(result, indent=2) + "\n")
+    rows = [(key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in result.items()]
+    Grid("", ("", ""), rows).show(Console())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.engine import Engine
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import ConfigError, FrameRangeError, TruncatedStream, VideoReadError
-from rfcodec.metrics.quality import psnr
+from rfcodec.metrics.fidelity import psnr
 from rfcodec.presets import configure
 from rfcodec.presets import runtime as make_runtime
 from rfcodec.protocols import Backbone

@@ -1,13 +1,15 @@
 """Name or id -> plugin, through entry points, so that plugins of ours and of others are equals."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rfcodec.errors import ShadowedPackage, UnknownPlugin
+from rfcodec.errors import ConfigError, ShadowedPackage, UnknownPlugin
 
 OWN_PACKAGES = ("codebooks", "conditioning")
 MARK = 'DISTRIBUTION = "rfcodec"'  # stands in their __init__.py
@@ -17,6 +19,22 @@ MARK = 'DISTRIBUTION = "rfcodec"'  # stands in their __init__.py
 def names(kind: str) -> dict[str, EntryPoint]:
     """The installed plugins of a kind: backbones, codebooks, conditioners or stills."""
     return {entry.name: entry for entry in entry_points(group=f"rfcodec.{kind}")}
+
+
+@contextmanager
+def registered(kind: str, name: str, plugin: type) -> Iterator[None]:
+    """Makes a plugin known beside the installed ones in a `with` block of this process: for experiments.
+
+    `plugin` is a class at the top of a module. Raises ConfigError where another plugin has its name or id.
+    """
+    known = names(kind)
+    if name in known or any(getattr(plugin, "ID", None) == other.ID for other in loadable(kind).values()):
+        raise ConfigError(f"{kind[:-1]} {name!r}: another plugin has this name or its id; ids 100 to 127 are free")
+    known[name] = EntryPoint(name, f"{plugin.__module__}:{plugin.__qualname__}", f"rfcodec.{kind}")
+    try:
+        yield
+    finally:
+        del known[name]
 
 
 def load(kind: str, name: str) -> Any:

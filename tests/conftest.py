@@ -124,3 +124,15 @@ def in_a_fresh_process(process):
         return [Outcome(**outcome) for outcome in json.loads(told.out.rpartition("OUTCOMES ")[2])]
 
     return run
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Half of what is written finds room, then there is none."""
+
+    def write(self, data):
+        with self.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", write)

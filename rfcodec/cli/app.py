@@ -2,9 +2,6 @@
 
 import json
 import logging
-import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from rfcodec import __version__
-from rfcodec.cli.sweep import SeveralValues, sweep
-from rfcodec.errors import ConfigError, RfcodecError
+from rfcodec.cli.sweep import sweep
+from rfcodec.errors import ConfigError
+from rfcodec.support.command_line import SeveralValues, guarded
 from rfcodec.support.words import parse_frames, parse_raw, parse_settings, parse_size, parse_words
 
 app = typer.Typer(
@@ -343,16 +341,3 @@ def _runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any
 def main() -> None:
     """Runs the command line."""
     guarded(app)
-
-
-def guarded(run: Callable[[], object]) -> None:
-    """Runs a command; errors of ours become one line and exit status 1."""
-    warnings.showwarning = lambda message, *_: err.print(f"[yellow]warning:[/] {escape(str(message))}")
-    try:
-        run()
-    except RfcodecError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("stopped; nothing was left under the final name")
-        sys.exit(130)

@@ -22,7 +22,7 @@ from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.information import information
 from rfcodec.config import RuntimeConfig
 from rfcodec.flow.path import time_of_snr
-from rfcodec.metrics.quality import psnr
+from rfcodec.metrics.fidelity import psnr
 from rfcodec.stream.playback import record_size
 from rfcodec.types import Frames, InformationProfile, VideoFormat
 from rfcodec.video.reader import VideoWriter

@@ -13,11 +13,13 @@ from rfcodec.cli.console import EncodeProgress
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import OutputError
 from rfcodec.evaluation.datasets.clips import bundled_clip
-from rfcodec.metrics.quality import Quality
+from rfcodec.metrics.collector import Measurer
 from rfcodec.presets import configure
+from rfcodec.support.files import replacing
 from rfcodec.types import Frames
 from rfcodec.video.reader import Video, VideoWriter, open_video
 
+METRICS = ("psnr", "ms_ssim")
 MODES = ("t2v", "i2v", "flf2v")
 LABEL_HEIGHT = 14
 MOST_FRAMES = 33
@@ -51,7 +53,8 @@ def run(
             row, pictures = _one_mode(err, video, folder, preset, mode, bpp, looked_at)
             table.add_row(*row)
             strips.append((f"{mode} {row[3]} bpp {row[4]} dB", pictures))
-    _side_by_side(strips).save(folder / "side_by_side.png")
+    with replacing(folder / "side_by_side.png") as part:
+        _side_by_side(strips).save(part, "PNG")
     out.print(table)
     out.print(f"files, videos and side_by_side.png are in {folder}", highlight=False, markup=False)
 
@@ -68,18 +71,19 @@ def _one_mode(
     stream, effort = configure(preset, {"mode": mode, "bpp": bpp})
     with EncodeProgress(err, video.format, None, silent=False) as watcher:
         result = api.encode_with(video, path, stream, effort, RuntimeConfig(), watcher)
-    quality, digests, pictures = Quality(), [], []
-    with VideoWriter(folder / f"{mode}.mp4", video.format) as writer:
+    digests, pictures = [], []
+    with VideoWriter(folder / f"{mode}.mp4", video.format) as writer, Measurer(METRICS, video.format) as measurer:
         for piece in api.decode(path):
             writer.write(piece.frames)
-            quality.add(video.read(piece.start, piece.start + len(piece.frames)), piece.frames)
+            measurer.add(video.read(piece.start, piece.start + len(piece.frames)), piece.frames)
             digests.append(piece.digest_ok)
             here = range(piece.start, piece.start + len(piece.frames))
             pictures.extend(piece.frames[i - piece.start] for i in looked_at if i in here)
+        quality = measurer.result().values
     agrees = "equal" if all(digests) else "DIFFERS"
     share = f"{100 * result.size / (bpp * video.format.pixels / 8):.1f} %"
-    similarity = "-" if quality.ms_ssim is None else f"{quality.ms_ssim:.4f}"
-    row = [mode, str(result.size), share, f"{result.bpp:.4f}", f"{quality.psnr or 0:.2f}", similarity, agrees]
+    similarity = f"{quality['ms_ssim']:.4f}" if "ms_ssim" in quality else "-"
+    row = [mode, str(result.size), share, f"{result.bpp:.4f}", f"{quality['psnr']:.2f}", similarity, agrees]
     return row, np.stack(pictures)
 
 

@@ -1,42 +1,15 @@
 """`rfcodec sweep`: the options of a sweep, its progress, and its report."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from typer.core import TyperCommand
 
 from rfcodec.errors import ConfigError
 from rfcodec.support.words import parse_settings, parse_words
 
-SEVERAL = ("--clips", "--backbones", "--modes", "--codebooks", "--bpp", "--anchors", "--metrics", "--external")
-
 out, err = Console(), Console(stderr=True)
-
-
-class SeveralValues(TyperCommand):
-    """Reads `--bpp 0.1 0.2` as `--bpp 0.1 --bpp 0.2`, for the options that take several values."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Names the option before each of its values."""
-        return super().parse_args(ctx, spread(args))
-
-
-def spread(words: Sequence[str]) -> list[str]:
-    """The words with the name of an option of several values before each of them."""
-    found: list[str] = []
-    option, fresh = None, False
-    for word in words:
-        if word.startswith("--"):
-            option, fresh = (word if word in SEVERAL else None), True
-        elif option and not fresh:
-            found.append(option)
-        else:
-            fresh = False
-        found.append(word)
-    return found
 
 
 def sweep(

@@ -6,9 +6,12 @@ from typing import Any
 from rfcodec import api, registry
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import FrameRangeError
-from rfcodec.metrics.quality import Lpips, Quality
+from rfcodec.metrics.collector import Measurer
+from rfcodec.metrics.lpips import Lpips, lpips_network
 from rfcodec.types import RawLayout
 from rfcodec.video.reader import open_video
+
+METRICS = ("psnr", "ms_ssim", "lpips")
 
 
 def verify(
@@ -29,18 +32,19 @@ def verify(
         if video.format.num_frames != header.num_frames:
             found = f"the file has {header.num_frames} frames, the source {video.format.num_frames}"
             raise FrameRangeError(f"{found}: name those that were encoded with --frames A:B")
-        quality = Quality(Lpips(lpips_weights, runtime.device) if Lpips.available(lpips_weights) else None, runtime.device)
+        if Lpips.available(lpips_weights):
+            lpips_network(lpips_weights, runtime.device)  # weights that are missing leave a blank, damaged ones are an error
         digests = []
-        for piece in api.decode(source, runtime=runtime):
-            quality.add(video.read(piece.start, piece.start + len(piece.frames)), piece.frames)
-            digests.append(piece.digest_ok)
+        with Measurer(METRICS, video.format, weights=lpips_weights, device=runtime.device) as measurer:
+            for piece in api.decode(source, runtime=runtime):
+                measurer.add(video.read(piece.start, piece.start + len(piece.frames)), piece.frames)
+                digests.append(piece.digest_ok)
+            values = measurer.result().values
     return {
         "bytes": stream.size,
         "bpp": stream.bpp,
         "mode": registry.name_of("conditioners", header.mode),
         "frames": header.num_frames,
-        "psnr": quality.psnr,
-        "ms_ssim": quality.ms_ssim,
-        "lpips": quality.lpips,
+        **{name: values.get(name) for name in METRICS},
         "digest_ok": False if False in digests else None if None in digests else True,
     }

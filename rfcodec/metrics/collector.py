@@ -9,10 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import Literal, final
 
 from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, InputError, MissingWeights, RfcodecError
-from rfcodec.metrics import ffmpeg, fidelity, perceptual
+from rfcodec.metrics.dists import dists_metric
+from rfcodec.metrics.ffmpeg import vmaf, xpsnr
+from rfcodec.metrics.fidelity import check_pair, ms_ssim_metric, psnr_metric, psnr_yuv_metric
+from rfcodec.metrics.lpips import lpips_metric
 from rfcodec.metrics.metric import Metric, Setup
 from rfcodec.metrics.planes import PlaneFiles
-from rfcodec.metrics.quality import check_pair
 from rfcodec.metrics.realism import Fvd, KernelDistance
 from rfcodec.metrics.spectra import Spectrum, TemporalSpectrum
 from rfcodec.metrics.temporal import Seam, WarpingError
@@ -64,13 +66,13 @@ METRICS: dict[str, Said] = {
 DEFAULT_METRICS: tuple[str, ...] = tuple(METRICS)
 
 _MAKERS: dict[str, _Maker] = {
-    "psnr": fidelity.psnr,
-    "psnr_yuv": fidelity.psnr_yuv,
-    "ms_ssim": fidelity.ms_ssim,
-    "lpips": perceptual.lpips,
-    "dists": perceptual.dists,
-    "vmaf": ffmpeg.vmaf,
-    "xpsnr": ffmpeg.xpsnr,
+    "psnr": psnr_metric,
+    "psnr_yuv": psnr_yuv_metric,
+    "ms_ssim": ms_ssim_metric,
+    "lpips": lpips_metric,
+    "dists": dists_metric,
+    "vmaf": vmaf,
+    "xpsnr": xpsnr,
     "e_warp": WarpingError,
     "e_warp_source": WarpingError,
     "seam": Seam,

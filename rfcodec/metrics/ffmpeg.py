@@ -10,9 +10,9 @@ from typing import final
 import numpy as np
 
 from rfcodec.errors import FrameSizeError, InputError
+from rfcodec.metrics.fidelity import PSNR_CAP
 from rfcodec.metrics.metric import Metric, Setup
 from rfcodec.metrics.planes import PlaneFiles
-from rfcodec.metrics.quality import PSNR_CAP
 from rfcodec.support.programs import ffmpeg, run
 from rfcodec.types import Frames
 

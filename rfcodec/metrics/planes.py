@@ -1,8 +1,6 @@
 """Frames as planes of YCbCr 4:2:0, the way `VideoWriter` writes a `.yuv` file."""
 
-from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import final
 
 import numpy as np
@@ -10,7 +8,7 @@ from jaxtyping import UInt8
 
 from rfcodec.errors import OutputError
 from rfcodec.types import Frames, VideoFormat
-from rfcodec.video.writer import VideoWriter
+from rfcodec.video.colour import ToYcbcr, default_matrix
 
 Planes = UInt8[np.ndarray, "t n"]
 
@@ -20,18 +18,8 @@ def ycbcr(frames: Frames) -> Planes:
 
     Chroma planes of odd sizes are rounded up.
     """
-    count, height, width, _ = frames.shape
-    with TemporaryDirectory(prefix="rfcodec-") as folder:
-        path = Path(folder) / "frames.yuv"
-        with VideoWriter(path, VideoFormat(width, height, count, Fraction(25))) as writer:
-            writer.write(frames)
-        return np.fromfile(path, np.uint8).reshape(count, -1)
-
-
-def plane_sizes(width: int, height: int) -> tuple[int, int, int]:
-    """Samples of the planes Y, Cb and Cr."""
-    chroma = -(-width // 2) * -(-height // 2)
-    return width * height, chroma, chroma
+    convert = ToYcbcr(default_matrix(frames.shape[1]))
+    return np.stack([convert.samples(frame) for frame in frames])
 
 
 @final

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from rfcodec.errors import FrameRangeError, FrameSizeError, MissingWeights
+from rfcodec.metrics.lpips import LPIPS_MIN_SIDE, lpips_network
 from rfcodec.metrics.metric import Setup
-from rfcodec.metrics.perceptual import lpips_network
-from rfcodec.metrics.quality import LPIPS_MIN_SIDE
 from rfcodec.types import Frames
 
 if TYPE_CHECKING:

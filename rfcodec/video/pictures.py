@@ -11,16 +11,14 @@ from typing import Protocol, final
 import av
 import numpy as np
 from av.error import FFmpegError
-from jaxtyping import UInt8
 from PIL import Image
 
 from rfcodec.errors import FrameSizeError, VideoReadError
 from rfcodec.types import Frame, Frames, RawLayout, VideoFormat
+from rfcodec.video.colour import Plane, Planes, planes_of, split_planes
 from rfcodec.video.reader import DEFAULT_FPS, Video, check_span, open_video
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-Plane = UInt8[np.ndarray, "y x"]
-Planes = tuple[Plane, Plane, Plane]
 
 # Of OpenCV (modules/imgproc): fixed-point coefficients of COLOR_YUV2RGB, 14 bits, and of its linear resize, 11 bits.
 YUV_SHIFT = 14
@@ -145,10 +143,7 @@ class RawPlanes:
         data = np.fromfile(self._path, np.uint8, self._frame_bytes, offset=number * self._frame_bytes)
         if len(data) < self._frame_bytes:
             raise VideoReadError(f"{self._path}: ended before frame {number}; was it changed while being read?")
-        height, width = self.format.height, self.format.width
-        small = -(-height // 2), -(-width // 2)
-        y, u, v = np.split(data, [height * width, height * width + small[0] * small[1]])
-        return y.reshape(height, width), u.reshape(small), v.reshape(small)
+        return split_planes(data, self.format.width, self.format.height)
 
 
 @final
@@ -179,16 +174,9 @@ class FilePlanes:
             with av.open(self._path) as container:
                 for frame in container.decode(video=0):
                     same = frame.format.name in ("yuv420p", "yuvj420p")
-                    yield _planes_of(frame if same else frame.reformat(format="yuv420p"))
+                    yield planes_of(frame if same else frame.reformat(format="yuv420p"))
         except FFmpegError as error:
             raise VideoReadError(f"{self._path}: cannot be read as video: {error.strerror or error}") from error
-
-
-def _planes_of(frame: av.VideoFrame) -> Planes:
-    y, u, v = (np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in frame.planes)
-    small = -(-frame.height // 2), -(-frame.width // 2)
-    # copies, since the buffers of a frame are the decoder's
-    return y[: frame.height, : frame.width].copy(), u[: small[0], : small[1]].copy(), v[: small[0], : small[1]].copy()
 
 
 def opencv_rgb(y: Plane, u: Plane, v: Plane) -> Frame:

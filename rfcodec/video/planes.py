@@ -12,22 +12,14 @@ import av
 import imageio.v3 as iio
 import numpy as np
 from av.error import FFmpegError
-from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from rfcodec.errors import VideoReadError
 from rfcodec.support.files import replacing
 from rfcodec.types import Frame, Frames, VideoFormat
+from rfcodec.video.colour import ToYcbcr, default_matrix, from_ycbcr, to_rgb
 from rfcodec.video.reader import Video, check_span
-from rfcodec.video.writer import default_matrix
 
 SPAN = 4  # frames that are held at a time
-
-_MATRICES = {"bt709": Colorspace.ITU709, "bt601": Colorspace.ITU601}
-_INTERPOLATION = (
-    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-)
-_SCALER = "accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 def coded_size(video: VideoFormat, scale: int = 1) -> tuple[int, int]:
@@ -56,27 +48,13 @@ def prepare(video: Video, path: Path) -> None:
     fps = video.format.fps
     # no aspect ratio, which some encoders would spend bytes on
     header = f"YUV4MPEG2 W{width} H{height} F{fps.numerator}:{fps.denominator} Ip C420mpeg2 XCOLORRANGE=LIMITED\n"
-    reformatter, matrix = VideoReformatter(), matrix_of(video.format)
+    convert = ToYcbcr(matrix_of(video.format))
+    even = ((0, height - video.format.height), (0, width - video.format.width), (0, 0))
     with replacing(path) as part, part.open("wb") as file:
         file.write(header.encode())
         for frames in chunks(video):
             for frame in frames:
-                file.write(b"FRAME\n" + _planes(reformatter, frame, matrix))
-
-
-def _planes(reformatter: VideoReformatter, frame: np.ndarray, matrix: str) -> bytes:
-    height, width, _ = frame.shape
-    if height % 2 or width % 2:
-        frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    planes = reformatter.reformat(
-        VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"),
-        format="yuv420p",
-        dst_colorspace=_MATRICES[matrix],
-        src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG,
-        interpolation=_INTERPOLATION,
-    )
-    return planes.to_ndarray().tobytes()
+                file.write(b"FRAME\n" + convert.samples(np.pad(frame, even, mode="edge")).tobytes())
 
 
 def count_frames(path: Path) -> tuple[int, tuple[int, int]]:
@@ -138,13 +116,9 @@ def decode_stream(path: Path, video: VideoFormat, scale: int) -> Generator[Frame
     Chroma is interpolated bicubically as `open_video` does, smaller pictures by Lanczos, both in the step that makes RGB,
     with the matrix of the planes: a decoder would assume another one of a smaller picture. Raises VideoReadError.
     """
-    width, height = coded_size(video)
     algorithm = "bicubic" if scale == 1 else "lanczos"
-    colour = f"in_color_matrix={matrix_of(video)}:in_range=limited:out_range=full"
-    filters: list[tuple[str, str | dict]] = [
-        ("scale", f"w={width}:h={height}:flags={algorithm}+{_SCALER}:{colour}"),
-        ("format", "rgb24"),
-    ]
+    scaler = to_rgb(from_ycbcr(matrix_of(video)), coded_size(video), algorithm)
+    filters: list[tuple[str, str | dict]] = [("scale", scaler), ("format", "rgb24")]
     try:
         with iio.imopen(path, "r", plugin="pyav") as file:
             yield from file.iter(filter_sequence=filters, thread_type="FRAME")

@@ -17,7 +17,8 @@ from imageio.core.request import InitializationError
 
 from rfcodec.errors import FrameRangeError, FrameSizeError, InputError, VideoReadError
 from rfcodec.types import Frames, RawLayout, VideoFormat
-from rfcodec.video.writer import VideoWriter, check_frames, default_matrix
+from rfcodec.video.colour import default_matrix, from_ycbcr, to_rgb
+from rfcodec.video.writer import VideoWriter, check_frames
 
 __all__ = ["ArrayVideo", "RawLayout", "Video", "VideoReader", "VideoWriter", "open_video"]
 
@@ -29,7 +30,6 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,ogg,asf,mpeg,mpegts,mpegvideo,m4v,h261,h263,h264,hevc,vvc,av1,obu,ivf,"
     "yuv4mpegpipe,nut,mxf,dv,gif,apng,rawvideo"
 )
-_SCALER = "accurate_rnd+full_chroma_int+full_chroma_inp"
 
 # Numbers of ISO/IEC 23091-2 (FFmpeg's AVColorSpace) to the names of FFmpeg's scale filter.
 _UNTAGGED = 2
@@ -184,7 +184,7 @@ def open_video(
     check_span(start, stop, found.num_frames)
     width, height = size or (found.width, found.height)
     algorithm = "bicubic" if (width, height) == (found.width, found.height) else "lanczos"
-    scale = f"w={width}:h={height}:flags={algorithm}+{_SCALER}:out_range=full{probe.colour}"
+    scale = to_rgb(probe.colour, (width, height), algorithm)
     return VideoReader(source, VideoFormat(width, height, stop - start, found.fps), scale, start)
 
 
@@ -237,7 +237,7 @@ def _colour(path: Path, frame: VideoFrame) -> str:
         legal = ", ".join(sorted(set(_MATRICES.values())))
         raise VideoReadError(f"{path}: colour matrix number {int(frame.colorspace)} is not supported; legal: {legal}")
     full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return f":in_color_matrix={matrix}:in_range={'full' if full else 'limited'}"
+    return from_ycbcr(matrix, full)
 
 
 def _check_source(source: _Source) -> None:

@@ -1,37 +1,89 @@
 """Decoded frames become a file: lossless FFV1, H.264 or plain YCbCr planes."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import cast, final
 
 import av
 import numpy as np
-from av.container import OutputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from rfcodec.errors import FrameSizeError, OutputError
-from rfcodec.types import Frames, VideoFormat
+from rfcodec.support.files import Replacement
+from rfcodec.types import Frame, Frames, VideoFormat
+from rfcodec.video.colour import ToYcbcr, default_matrix, tag
 
-HD_HEIGHT = 720
-_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-
-
-def default_matrix(height: int) -> str:
-    """The matrix that a picture of that many lines is taken to have where nothing says it."""
-    return "bt709" if height >= HD_HEIGHT else "bt601"
+RGB_PIXELS = "bgr0"
 
 
 def check_frames(frames: np.ndarray) -> None:
     """Raises FrameSizeError unless `frames` is uint8 `t y x 3` and not empty."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise FrameSizeError(f"frames of {frames.dtype} {frames.shape}: must be uint8 of shape (t, y, x, 3), not empty")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """FFmpeg's names of a container, a codec and a layout of samples, with their options; `bt709` tags primaries too."""
+
+    container: str
+    codec: str
+    pixels: str
+    options: dict[str, str] = field(default_factory=dict)
+    container_options: dict[str, str] = field(default_factory=dict)
+    bt709: bool = False
+
+
+@final
+class StreamFile:
+    """A container with one video stream, which takes its name when it is finished.
+
+    PyAV itself, as imageio's writer takes no encoder options and no colour tags.
+    """
+
+    def __init__(self, path: Path, coding: Coding, size: tuple[int, int], fps: Fraction, matrix: str | None) -> None:
+        self._file, self._count, self._tick = Replacement(path), 0, 1 / fps
+        # FFmpeg opens the file with the first packet; a missing folder must show before anything is computed
+        self._file.part.touch()
+        try:
+            options = dict(coding.container_options)
+            self._container = av.open(self._file.part, "w", format=coding.container, options=options)
+            stream = self._container.add_stream(coding.codec, rate=fps, options=dict(coding.options))
+            self._stream = cast(VideoStream, stream)
+            self._stream.width, self._stream.height = size
+            self._stream.pix_fmt = coding.pixels
+            tag(self._stream.codec_context, matrix, coding.bt709)
+        except BaseException:
+            self._file.drop()
+            raise
+
+    def add(self, picture: VideoFrame) -> None:
+        """Codes the next picture."""
+        picture.pts, picture.time_base = self._count, self._tick
+        self._count += 1
+        self._container.mux(self._stream.encode(picture))
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+        try:
+            self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
+        self._file.take()
+
+    def drop(self) -> None:
+        """Leaves nothing behind of what was not finished."""
+        with suppress(FFmpegError, OSError, ValueError):
+            self._container.close()
+        self._file.drop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +97,19 @@ class _Kind:
     matrix: str | None
     options: dict[str, str]
 
+    def coding(self, video: VideoFormat) -> Coding:
+        """That of a video of this size."""
+        pixels = self.odd_pixels if video.width % 2 or video.height % 2 else self.pixels
+        return Coding(self.container, self.codec, pixels, self.options, bt709=self.matrix == "bt709")
+
 
 _KINDS = {
-    ".mkv": _Kind("matroska", "ffv1", "bgr0", "bgr0", None, {"level": "3", "slicecrc": "1"}),
+    ".mkv": _Kind("matroska", "ffv1", RGB_PIXELS, RGB_PIXELS, None, {"level": "3", "slicecrc": "1"}),
     # 4:2:0 has no odd sizes in H.264; 4:4:4 keeps the true size where padding would change it.
     ".mp4": _Kind("mp4", "libx264", "yuv420p", "yuv444p", "bt709", {"crf": "12"}),
     ".y4m": _Kind("yuv4mpegpipe", "wrapped_avframe", "yuv444p", "yuv444p", None, {}),
     ".yuv": _Kind("rawvideo", "rawvideo", "yuv420p", "yuv420p", None, {}),
 }
-_SWSCALE = {"bt709": Colorspace.ITU709, "bt601": Colorspace.ITU601}
-_TAGS = {"bt709": 1, "bt601": 6}
-_RGB_TAG = 0
 
 
 @final
@@ -74,26 +128,20 @@ class VideoWriter:
         kind = _KINDS.get(self._path.suffix.lower())
         if kind is None:
             raise OutputError(f"{path}: unknown kind of video file; legal suffixes: {', '.join(_KINDS)}")
-        self._kind = kind
-        self._pixels = kind.odd_pixels if video_format.width % 2 or video_format.height % 2 else kind.pixels
-        self._matrix = kind.matrix or default_matrix(video_format.height)
-        self._part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-        self._reformatter = VideoReformatter()
+        self._coding = kind.coding(video_format)
+        self._matrix = None
+        if self._coding.pixels != RGB_PIXELS:
+            self._matrix = kind.matrix or default_matrix(video_format.height)
+        self._convert = _to_pixels(self._matrix, self._coding.pixels)
         self._count = 0
-        self._container: OutputContainer
-        self._stream: VideoStream
+        self._file: StreamFile
 
     def __enter__(self) -> "VideoWriter":
         if self._path.is_dir():
             raise OutputError(f"{self._path}: is a folder; name a file")
+        size = (self._format.width, self._format.height)
         with writing(self._path):
-            # FFmpeg opens the file with the first packet; a missing folder must show before anything is computed.
-            self._part.touch()
-        try:
-            self._open()
-        except BaseException:
-            self._part.unlink(missing_ok=True)
-            raise
+            self._file = StreamFile(self._path, self._coding, size, self._format.fps, self._matrix)
         return self
 
     def write(self, frames: Frames) -> None:
@@ -104,64 +152,34 @@ class VideoWriter:
             raise FrameSizeError(f"frames of {frames.shape[1:3]} rows, columns: must be {expected}")
         with writing(self._path):
             for frame in frames:
-                self._container.mux(self._stream.encode(self._convert(frame)))
+                self._file.add(self._convert(frame))
+                self._count += 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
             if kind is None:
                 self._finish()
-            else:
-                with suppress(FFmpegError, OSError, ValueError):
-                    self._container.close()
         finally:
-            # After success there is none left.
-            self._part.unlink(missing_ok=True)
-
-    def _open(self) -> None:
-        # PyAV itself: imageio's writer takes no encoder options and no colour tags.
-        with writing(self._path):
-            self._container = av.open(self._part, "w", format=self._kind.container)
-            fps = self._format.fps
-            stream = self._container.add_stream(self._kind.codec, rate=fps, options=dict(self._kind.options))
-            self._stream = cast(VideoStream, stream)
-            self._stream.width, self._stream.height = self._format.width, self._format.height
-            self._stream.pix_fmt = self._pixels
-            self._tag()
-
-    def _tag(self) -> None:
-        context = self._stream.codec_context
-        context.colorspace = _TAGS[self._matrix] if self._pixels != "bgr0" else _RGB_TAG
-        context.color_range = ColorRange.MPEG if self._pixels != "bgr0" else ColorRange.JPEG
-        if self._kind.matrix == "bt709":
-            context.color_primaries = context.color_trc = _TAGS["bt709"]
-
-    def _convert(self, frame: np.ndarray) -> VideoFrame:
-        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        if self._pixels == "bgr0":
-            picture = self._reformatter.reformat(picture, format="bgr0")
-        else:
-            picture = self._reformatter.reformat(
-                picture,
-                format=self._pixels,
-                dst_colorspace=_SWSCALE[self._matrix],
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=_SCALER,
-            )
-        picture.pts, picture.time_base = self._count, 1 / self._format.fps
-        self._count += 1
-        return picture
+            # after success there is none left
+            self._file.drop()
 
     def _finish(self) -> None:
         if self._count == 0:
-            self._container.close()
             raise OutputError(f"{self._path}: no frames were written")
         with writing(self._path):
-            try:
-                self._container.mux(self._stream.encode(None))
-            finally:
-                self._container.close()
-            self._part.replace(self._path)
+            self._file.finish()
+
+
+def _to_pixels(matrix: str | None, pixels: str) -> Callable[[Frame], VideoFrame]:
+    if matrix is not None:
+        return ToYcbcr(matrix, pixels).frame
+    reformatter = VideoReformatter()
+
+    def convert(frame: Frame) -> VideoFrame:
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        return reformatter.reformat(picture, format=pixels)
+
+    return convert
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from rfcodec.errors import (
     DamageWarning,
     RfcodecError,
 )
-from rfcodec.metrics.quality import Lpips
+from rfcodec.metrics.lpips import Lpips
 
 MODES = ["t2v", "i2v", "flf2v"]
 FAST = ["--backbone", "gaussian", "--set", "trajectory.steps=6", "--set", "trajectory.ode_tail=2", "--gop", "5"]

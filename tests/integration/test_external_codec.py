@@ -9,7 +9,7 @@ import pytest
 from rfcodec.errors import AnchorError, BudgetTooSmall, ConfigError, OutputError
 from rfcodec.evaluation.anchors.encoders import prepare
 from rfcodec.evaluation.anchors.external import decode, encode, encode_to_rate, load_external
-from rfcodec.metrics.quality import psnr
+from rfcodec.metrics.fidelity import psnr
 from rfcodec.video.reader import ArrayVideo, open_video
 
 # Planes: the lowest bits of every sample are dropped, the rest goes through zlib. Pictures: an archive of them.

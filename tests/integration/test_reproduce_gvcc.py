@@ -11,6 +11,7 @@ from benchmarks import reproduce_gvcc
 from rfcodec.evaluation.datasets.dataset import load_dataset
 from rfcodec.evaluation.datasets.protocol import PROTOCOLS
 from rfcodec.evaluation.report.published import Figures, published
+from rfcodec.evaluation.sweep.worker import PointWorker
 from rfcodec.types import VideoFormat
 
 PROGRAM = Path(reproduce_gvcc.__file__)
@@ -49,7 +50,8 @@ def points(folder):
     for path in (folder / "points").iterdir():
         point = json.loads(path.read_text())
         assert path.name == f"{point['key']}.json"
-        yield (point["clip"], point["job"]["mode"], point["protocol"], point["job"]["preset"]), point
+        curve = point["job"]["curve"]
+        yield (point["clip"], curve["mode"].removesuffix("-gvcc"), point["protocol"], curve["preset"]), point
 
 
 def test_the_papers_protocol_in_all_modes(run):
@@ -75,7 +77,7 @@ def test_the_papers_i2v_has_its_free_first_frame_and_a_residual_for_each_gop(run
     purposes = found["there", "i2v", "gvcc", "gvcc"]["stream"]["bytes_by_purpose"]
     assert purposes["correction"] > purposes["symbols"] > 0
     assert purposes["side information"] > 1000  # of a picture without loss
-    assert found["there", "i2v", "gvcc", "gvcc"]["job"]["settings"]["mode"] == "i2v-gvcc"
+    assert found["there", "i2v", "gvcc", "gvcc"]["job"]["curve"]["mode"] == "i2v-gvcc"
     # a lossless first frame is what the model is told; it shows in the frame's quality
     series = found["there", "i2v", "gvcc", "gvcc"]["series"]["psnr"]
     assert series[0] > max(series[1:])
@@ -93,7 +95,7 @@ def test_the_honest_protocol_at_equal_files(run):
 
 def test_what_is_there_is_not_measured_again(run, monkeypatch):
     before, _ = run("--protocols gvcc --modes t2v --clips there")
-    monkeypatch.setattr(reproduce_gvcc, "code", None)
+    monkeypatch.setattr(PointWorker, "__call__", None)
     again, _ = run("--protocols gvcc --modes t2v --clips there")
     assert again == before
 

@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,18 @@ from executor_workers import Fragile
 
 import rfcodec
 from rfcodec.config import RuntimeConfig
+from rfcodec.errors import ConfigError
 from rfcodec.evaluation.anchors import encoders as anchors
+from rfcodec.evaluation.datasets.clips import clip_of
+from rfcodec.evaluation.datasets.protocol import PROTOCOLS
 from rfcodec.evaluation.store import Store, comparable
 from rfcodec.evaluation.sweep import runner as sweeps
-from rfcodec.evaluation.sweep.description import BoundCurve, read_sweep
-from rfcodec.evaluation.sweep.runner import done_points, plan_sweep, run_sweep
+from rfcodec.evaluation.sweep.description import BoundCurve, CodecCurve, read_sweep
+from rfcodec.evaluation.sweep.jobs import Job
+from rfcodec.evaluation.sweep.runner import done_points, make_point, plan_sweep, run_sweep
+from rfcodec.evaluation.sweep.worker import PointWorker
 from rfcodec.executors.base import open_executor
-from rfcodec.metrics.quality import psnr
+from rfcodec.metrics.fidelity import psnr
 from rfcodec.video.reader import ArrayVideo, open_video
 
 SETTINGS = {"gop": 5, "trajectory.steps": 4}
@@ -237,3 +243,37 @@ def test_what_cannot_be_swept_is_said(cli, clip_file, tmp_path):
 def test_bounds_have_the_sweeps_settings(described):
     bounds = [curve for curve in described.all_curves() if isinstance(curve, BoundCurve)]
     assert [curve.set for curve in bounds] == [SETTINGS, SETTINGS]
+
+
+def test_still_coders_are_swept_alone(clip_file, tmp_path):
+    curves = [{"kind": "still", "still": still, "values": [1.0, 2.0]} for still in ("avif", "trajectory")]
+    told = {"clips": [str(clip_file)], "frames": "0:2", "curves": curves, "metrics": ["psnr"], "bounds": False}
+    points, _ = swept(read_sweep(None, told), tmp_path)
+    assert [(p["curve"], p["knob"]["value"], p["role"]) for p in points] == [
+        (still, bpp, "codec") for still in ("avif", "trajectory") for bpp in (1.0, 2.0)
+    ]
+    for point in points:
+        assert 0 < point["rate"]["bpp"] <= point["knob"]["value"]
+        assert len(point["series"]["psnr"]) == 2
+        assert point["stream"]["bytes_by_purpose"] == {"stills": point["stream"]["bytes"]}
+    assert points[1]["metrics"]["psnr"] > points[0]["metrics"]["psnr"]
+
+
+def test_still_coders_have_bpp_alone(clip_file, tmp_path):
+    curve = {"kind": "still", "still": "avif", "knob": "quality", "values": [50]}
+    with pytest.raises(ConfigError, match="avif has no knob 'quality'; it has bpp"):
+        swept(read_sweep(None, {"clips": [str(clip_file)], "curves": [curve]}), tmp_path)
+
+
+def test_a_point_of_a_protocol_of_its_own_is_made_once(clip_file, tmp_path, monkeypatch):
+    curve = CodecCurve(backbone="gaussian", set={"trajectory.steps": 4, "gop": 5}, values=(1.0,))
+    protocol = replace(PROTOCOLS["gvcc"], size=(32, 24), gop=5, gops=1)
+    jobs = [Job(replace(clip_of(clip_file), sha256="0" * 64), curve, 1.0, p, ("psnr",)) for p in (protocol, "gvcc")]
+    assert jobs[0].key != jobs[1].key
+    store, worker = Store(tmp_path), PointWorker(ALONE)
+    point = make_point(jobs[0], store, worker)
+    assert point["video"] | {"fps": None} == {"width": 32, "height": 24, "num_frames": 5, "fps": None}
+    assert point["protocol"] == "gvcc"
+    assert point["rate"]["paper_bpp"] < point["rate"]["bpp"]
+    monkeypatch.setattr(PointWorker, "__call__", None)
+    assert make_point(jobs[0], store, worker) == point == store.point(jobs[0].key)

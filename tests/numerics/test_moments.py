@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from alignment import alignment
 
-from benchmarks.bounds import realism_distortion, shannon_distortion, variance_distortion, variance_rate
-from benchmarks.gaussian_source import code, open_prior, plan, source, tail_of
-from benchmarks.moments import Modes, bound_cosines, moments, predict
-from benchmarks.simulated import Simulated
+from codebooks.simulated import Simulated
 from codebooks.topm import TopMCodebook
 from codebooks.trellis import TrellisCodebook
+from rfcodec.evaluation.theory.bounds import realism_distortion, shannon_distortion, variance_distortion, variance_rate
+from rfcodec.evaluation.theory.gaussian_source import code, open_prior, plan, source, tail_of
+from rfcodec.evaluation.theory.moments import Modes, bound_cosines, moments, predict
 from rfcodec.presets import configure
 
 SHAPES = {"gaussian-latent": (16, 5, 24, 32), "gaussian": (3, 5, 60, 80)}
@@ -36,7 +36,7 @@ def theory_and_coder(name, changes, codebook):
     chosen = plan(prior, BITS, *settings, codebook, tail)
     cosines = [cosine(codebook, shape, bits) for bits in chosen.step_bits]
     expected = moments(Modes.of(prior), settings[0].trajectory, chosen, cosines, settings[1].spectral_emphasis)
-    draws = [code(*source(name, s, shape), BITS, s + 1, settings, codebook, tail) for s in SEEDS]
+    draws = [code(source(name, s, shape), BITS, s + 1, settings, codebook, tail) for s in SEEDS]
     return expected, draws
 
 

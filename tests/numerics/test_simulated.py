@@ -5,11 +5,11 @@ import pytest
 import torch
 from alignment import alignment
 
-from benchmarks.simulated import Simulated
 from codebooks.channel import ChannelCodebook
 from codebooks.chunked import ChunkedCodebook
 from codebooks.gvcc import GvccCodebook
 from codebooks.pursuit import PursuitCodebook
+from codebooks.simulated import Simulated
 from codebooks.topm import TopMCodebook
 from rfcodec.types import NoiseAddress
 

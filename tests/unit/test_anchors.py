@@ -26,7 +26,7 @@ from rfcodec.evaluation.anchors.encoders import (
     largest_within,
     prepare,
 )
-from rfcodec.metrics.quality import psnr
+from rfcodec.metrics.fidelity import psnr
 from rfcodec.support.programs import ffmpeg_executable
 from rfcodec.types import VideoFormat
 from rfcodec.video import planes

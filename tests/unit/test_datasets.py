@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, InputError, VideoReadError
+from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, InputError, OutputError, VideoReadError
 from rfcodec.evaluation.datasets.dataset import (
     Clip,
     checksum,
@@ -139,6 +139,13 @@ def test_checksums_are_recorded_and_verified(tiny):
     assert load_dataset(tiny, only=["second"])
     assert load_dataset(tiny, verify=False)
     assert {path.name for path in tiny.parent.iterdir()} == {"tiny.toml", "first_16x8_30.yuv", "deep"}
+
+
+def test_checksums_that_cannot_be_written_leave_the_dataset_as_it_was(tiny, full_disk):
+    before = {path.name: path.stat().st_size for path in tiny.parent.iterdir()}
+    with pytest.raises(OutputError, match="No space left"):
+        record_checksums(tiny, tiny.parent)
+    assert {path.name: path.stat().st_size for path in tiny.parent.iterdir()} == before
 
 
 def test_checksums_of_a_dataset_that_comes_along_go_to_a_copy(tmp_path):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rfcodec.cli.sweep import spread
 from rfcodec.errors import ConfigError
 from rfcodec.evaluation.sweep.description import read_sweep
+from rfcodec.support.command_line import spread
 
 DESCRIPTION = """
 dataset = "demo"

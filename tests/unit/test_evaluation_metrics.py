@@ -11,9 +11,10 @@ from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, OutputE
 from rfcodec.metrics import collector as metrics
 from rfcodec.metrics import planes
 from rfcodec.metrics.collector import DEFAULT_METRICS, METRICS, Measurer
+from rfcodec.metrics.fidelity import ms_ssim, psnr
 from rfcodec.metrics.metric import PerFrame
-from rfcodec.metrics.planes import PlaneFiles, plane_sizes, ycbcr
-from rfcodec.metrics.quality import ms_ssim, psnr
+from rfcodec.metrics.planes import PlaneFiles, ycbcr
+from rfcodec.video.colour import plane_shapes
 
 NEED_WEIGHTS = {"lpips", "dists", "kernel_distance", "fvd"}
 NEED_NOTHING = [name for name in METRICS if name not in NEED_WEIGHTS and not name.startswith("e_warp")]
@@ -202,7 +203,7 @@ def test_metrics_of_ffmpeg_share_their_files(tmp_path):
 
 
 def test_planes_are_limited_range_and_round_chroma_up():
-    assert plane_sizes(5, 3) == (15, 6, 6)
+    assert plane_shapes(5, 3) == ((3, 5), (2, 3), (2, 3))
     white = np.full((2, 3, 5, 3), 255, np.uint8)
     assert np.array_equal(ycbcr(white), [[235] * 15 + [128] * 12] * 2)
 

@@ -9,8 +9,8 @@ from metric_clips import blurred, measure, moving, noisy
 from PIL import Image
 from safetensors.torch import save_file
 
-from rfcodec.metrics.perceptual import DISTS_FILE, VGG16_FILE, Dists
-from rfcodec.metrics.quality import ALEXNET_FILE, Lpips
+from rfcodec.metrics.dists import DISTS_FILE, VGG16_FILE, Dists
+from rfcodec.metrics.lpips import ALEXNET_FILE, Lpips
 from rfcodec.metrics.realism import (
     I3D_FILE,
     frechet_distance,

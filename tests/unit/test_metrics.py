@@ -1,14 +1,19 @@
 import subprocess
 import sys
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from metric_clips import clip_format, measure
 from PIL import Image
 
-from rfcodec.errors import FrameSizeError, MissingWeights
-from rfcodec.metrics.quality import ALEXNET_FILE, Lpips, Quality, ms_ssim, ms_ssim_window, psnr
+from rfcodec.errors import FrameRangeError, FrameSizeError, MissingWeights
+from rfcodec.metrics.collector import Measurer
+from rfcodec.metrics.fidelity import ms_ssim, ms_ssim_window, psnr
+from rfcodec.metrics.lpips import ALEXNET_FILE, Lpips
+from rfcodec.types import VideoFormat
 
 LPIPS_DATA = Path(__file__).parents[3] / "shared" / "data" / "lpips"
 needs_weights = pytest.mark.skipif(not LPIPS_DATA.is_dir(), reason="AlexNet's features are not beside the repository")
@@ -36,7 +41,7 @@ def lpips():
 
 def test_importing_the_module_is_light():
     heavy = "{'torch', 'lpips', 'pytorch_msssim', 'torchvision'}"
-    code = f"import sys, rfcodec.metrics.quality; assert not {heavy} & set(sys.modules)"
+    code = f"import sys, rfcodec.metrics.fidelity, rfcodec.metrics.lpips; assert not {heavy} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -98,34 +103,35 @@ def test_ms_ssim_falls_with_noise(rng, side):
     ],
 )
 def test_what_does_not_match_is_refused(a, b):
-    for measure in (psnr, ms_ssim, Quality().add):
-        with pytest.raises(FrameSizeError):
-            measure(a, b)
+    with Measurer(["psnr"], VideoFormat(64, 64, 1, Fraction(25))) as measurer:
+        for compare in (psnr, ms_ssim, measurer.add):
+            with pytest.raises(FrameSizeError):
+                compare(a, b)
 
 
-def test_quality_gop_by_gop_equals_the_whole(rng):
+def test_a_clip_measured_gop_by_gop_equals_the_whole(rng):
     a, b = frames(rng, 5), frames(rng, 5)
-    quality = Quality()
-    quality.add(a[:2], b[:2])
-    quality.add(a[2:], b[2:])
-    assert quality.num_frames == 5
-    assert quality.psnr == pytest.approx(psnr(a, b))
-    assert quality.ms_ssim == pytest.approx(ms_ssim(a, b))
-    assert quality.lpips is None
-    assert [len(series) for series in quality.series.values()] == [5, 5]
-    assert set(quality.means()) == {"psnr", "ms_ssim"}
+    found = measure(["psnr", "ms_ssim"], a, b, chunk=2)
+    assert found.values == {"psnr": pytest.approx(psnr(a, b)), "ms_ssim": pytest.approx(ms_ssim(a, b))}
+    assert [len(series) for series in found.series.values()] == [5, 5]
+    assert not found.blank
 
 
-def test_quality_of_nothing_is_none():
-    quality = Quality()
-    assert (quality.psnr, quality.ms_ssim, quality.lpips, quality.num_frames) == (None, None, None, 0)
+def test_there_are_no_values_before_the_last_frame(rng):
+    clip = frames(rng, 2)
+    with Measurer(["psnr"], clip_format(clip)) as measurer:
+        with pytest.raises(FrameRangeError, match="0 of 2 frames"):
+            measurer.result()
+        measurer.add(clip[:1], clip[:1])
+        with pytest.raises(FrameRangeError, match="1 of 2 frames"):
+            measurer.result()
 
 
-def test_quality_of_small_pictures_has_psnr_only(rng):
+def test_small_pictures_have_psnr_only(rng):
     clip = frames(rng, 2, 16, 16)
-    quality = Quality()
-    quality.add(clip, clip)
-    assert quality.means() == {"psnr": 100}
+    found = measure(["psnr", "ms_ssim"], clip, clip)
+    assert found.values == {"psnr": 100}
+    assert set(found.blank) == {"ms_ssim"}
 
 
 def test_missing_weights_name_the_file_and_the_folders(tmp_path, monkeypatch):
@@ -196,13 +202,12 @@ def test_weights_are_found_in_the_hub_cache(tmp_path, monkeypatch):
 
 
 @needs_weights
-def test_lpips_in_quality_is_per_frame(lpips):
+def test_lpips_of_a_clip_is_per_frame():
     pair = np.concatenate([load("ex_p0.png"), load("ex_p1.png")])
     reference = np.concatenate([load("ex_ref.png")] * 2)
-    quality = Quality(lpips)
-    quality.add(reference, pair)
-    assert quality.series["lpips"] == pytest.approx([0.722, 0.138], abs=5e-4)
-    assert quality.lpips == pytest.approx(0.43, abs=1e-3)
+    found = measure("lpips", reference, pair, weights=LPIPS_DATA)
+    assert found.series["lpips"] == pytest.approx([0.722, 0.138], abs=5e-4)
+    assert found.values["lpips"] == pytest.approx(0.43, abs=1e-3)
 
 
 @needs_weights
@@ -211,9 +216,7 @@ def test_lpips_needs_31_pixels(lpips):
     with pytest.raises(FrameSizeError, match="31"):
         lpips(small, small)
     assert lpips(enough, enough) == [0]
-    quality = Quality(lpips)
-    quality.add(small, small)
-    assert quality.lpips is None
+    assert set(measure("lpips", small, small, weights=LPIPS_DATA).blank) == {"lpips"}
 
 
 @needs_weights

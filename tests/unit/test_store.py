@@ -26,15 +26,9 @@ def test_where_a_file_cannot_be_written_no_point_is(tmp_path):
     assert not store.has("00ff")
 
 
-def test_nothing_half_written_is_left(tmp_path, monkeypatch):
-    def full(self, data):
-        with self.open("wb") as file:
-            file.write(data[: len(data) // 2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+def test_nothing_half_written_is_left(tmp_path, full_disk):
     with pytest.raises(OutputError, match="No space left"):
-        Store(tmp_path).write("sweep.json", b"0123456789")
+        Store(tmp_path).write_json("sweep.json", {"name": "0123456789"})
     assert not list(tmp_path.iterdir())
 
 

@@ -34,6 +34,7 @@ from rfcodec.evaluation.anchors.encoders import largest_within
 from rfcodec.support.files import replacing
 from rfcodec.support.programs import ffmpeg, run, shell_line, working_folder
 from rfcodec.types import Frame, RawLayout, VideoFormat
+from rfcodec.video.colour import from_ycbcr, to_rgb
 from rfcodec.video.pictures import PictureFolder
 from rfcodec.video.planes import DecodedVideo, coded_size, matrix_of
 from rfcodec.video.reader import Video, VideoReader, open_video
@@ -215,8 +216,7 @@ def _convert(codec: ExternalCodec, source: Path, video: VideoFormat, words: dict
     arguments = ["-f", "rawvideo", target]
     if codec.input == "png":
         target.mkdir()
-        flags = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-        scale = f"scale=in_color_matrix={matrix_of(video)}:in_range=limited:out_range=full:flags={flags}"
+        scale = f"scale={to_rgb(from_ycbcr(matrix_of(video)))}"
         # a % in the name of a folder would begin a number
         arguments = ["-vf", f"{scale},format=rgb24", str(target).replace("%", "%%") + "/im%05d.png"]
     command = ffmpeg("-i", source.absolute(), *arguments)

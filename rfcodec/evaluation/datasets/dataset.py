@@ -1,7 +1,6 @@
 """Datasets as TOML: which clips, under which file names, and where to get what is not there."""
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rfcodec.errors import ConfigError, InputError
 from rfcodec.evaluation.datasets.clips import RAW, Clip, checksum, clip_of, clips_in, open_clip
+from rfcodec.support.files import write_file
 from rfcodec.types import RawLayout
 
 __all__ = ["Clip", "checksum", "clip_of", "dataset_names", "load_dataset", "open_clip", "record_checksums"]
@@ -109,14 +109,12 @@ def load_dataset(
 def record_checksums(toml: str | Path, root: Path) -> Path:
     """Writes the checksums of all clips below `root` into a dataset's TOML file and returns its path.
 
-    One of `dataset_names()` is copied to `root/NAME.toml` first. Raises ConfigError and InputError as `load_dataset`.
+    One of `dataset_names()` is copied to `root/NAME.toml` first. Raises OutputError and what `load_dataset` raises.
     """
     clips = load_dataset(toml, root, verify=False)
     target = Path(root) / f"{toml}.toml" if str(toml) in dataset_names() else Path(toml)
     lines = [f"{json.dumps(clip.name)} = {json.dumps(checksum(clip.path))}" for clip in clips]
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    part.write_text("\n".join([_text(toml).partition(CHECKSUMS)[0].rstrip(), CHECKSUMS, *lines, ""]))
-    part.replace(target)
+    write_file(target, "\n".join([_text(toml).partition(CHECKSUMS)[0].rstrip(), CHECKSUMS, *lines, ""]))
     return target
 
 

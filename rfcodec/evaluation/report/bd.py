@@ -1,4 +1,8 @@
-"""Bjøntegaard deltas: what one rate-distortion curve saves against another, over the range that both cover."""
+"""Bjøntegaard deltas: what one rate-distortion curve saves against another, over the range that both cover.
+
+The one rule for all comparisons: pchip over the logarithm of the rate, on upper envelopes, and no value where the common
+range is less than 25 % (`LEAST_OVERLAP`) of the union of both ranges.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +73,7 @@ class Curve:
 class Delta:
     """A Bjøntegaard delta, or a short reason why there is none.
 
-    There is none without two points on each curve or where they overlap by less than `LEAST_OVERLAP`.
+    There is none without two points on each curve or where they overlap by less than `LEAST_OVERLAP`, 25 %.
     overlap in 0..1 is the share that the common range has of the union of both curves' ranges; `common` is that range, in
     the metric's unit for BD-rate and in that of the rate for BD-quality; `notes` say what a reader must know.
     """

@@ -1,11 +1,11 @@
-"""Points of a sweep as curves: grouping, order, means over clips; a point is a dict, as its JSON file has it."""
+"""Points of a sweep as curves: grouping, order, means over clips; `Point` says what a point has."""
 
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rfcodec.evaluation.report.bd import Curve
-from rfcodec.evaluation.store import Point
+from rfcodec.evaluation.store import Point, derived
 
 if TYPE_CHECKING:
     from rfcodec.metrics.collector import Said
@@ -88,8 +88,7 @@ def at_rate(points: Iterable[Point], bpp: float) -> Point | None:
     values = {said.name: _between([(r, p["metrics"].get(said.name)) for r, p in usable.items()], bpp) for said in names}
     per_dim = _between([(r, p["rate"].get("bits_per_dim")) for r, p in usable.items()], bpp)
     first = next(iter(usable.values()))
-    kept = {name: first[name] for name in ("clip", "curve", "role", "video")}
-    return {**kept, "rate": {"bpp": bpp, "bits_per_dim": per_dim}, "metrics": values, "interpolated": True}
+    return derived(first, rate={"bpp": bpp, "bits_per_dim": per_dim}, metrics=values, interpolated=True)
 
 
 def _between(pairs: Iterable[tuple[float, float | None]], rate: float) -> float | None:
@@ -128,13 +127,15 @@ def _knob(point: Point) -> tuple[str, str]:
 
 def _mean_point(group: Sequence[Point]) -> Point:
     first, by_clip = group[0], sorted(group, key=lambda point: point["clip"])
-    return {
-        **{name: first.get(name) for name in ("role", "curve", "method", "knob")},
-        "clip": MEAN,
-        "video": {name: tuple(point["video"][name] for point in by_clip) for name in SHOWN},
-        "rate": _means([point["rate"] for point in group]),
-        "metrics": _means([point["metrics"] for point in group]),
-    }
+    return derived(
+        first,
+        clip=MEAN,
+        method=first.get("method"),
+        knob=first.get("knob"),
+        video={name: tuple(point["video"][name] for point in by_clip) for name in SHOWN},
+        rate=_means([point["rate"] for point in group]),
+        metrics=_means([point["metrics"] for point in group]),
+    )
 
 
 def _means(rows: Sequence[dict[str, float | None]]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 from urllib.parse import quote
 
 from rfcodec.errors import ConfigError, InputError
@@ -25,13 +25,15 @@ from rfcodec.evaluation.report.curves import (
     select,
 )
 from rfcodec.evaluation.report.tables import amount, number, significant, table
-from rfcodec.evaluation.store import SCHEMA, Point, Store, read_json
-from rfcodec.support.files import replacing
+from rfcodec.evaluation.store import SCHEMA, Failure, Point, Store, read_json
+from rfcodec.support.files import write_file
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 __all__ = ["build_report", "load_points", "table"]
+
+Made = TypeVar("Made", Point, Failure)
 
 PAGE, FIGURES = "report.html", "figures"
 # base64 adds a third
@@ -64,8 +66,7 @@ def build_report(folder: str | Path) -> Path:
     if not points:
         raise InputError(f"{folder}: holds no points (points/*.json); name the folder of a sweep that has finished a job")
     page = _environment().get_template("report.html.j2").render(_context(folder, points))
-    with replacing(folder / PAGE) as part:
-        part.write_text(page, encoding="utf-8")
+    write_file(folder / PAGE, page)
     return folder / PAGE
 
 
@@ -194,7 +195,7 @@ def _optional(path: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-def _of_sweep(folder: Path, made: list[Point]) -> list[Point]:
+def _of_sweep(folder: Path, made: list[Made]) -> list[Made]:
     """Points or failures of those jobs that the sweep's file names; all, where it names none."""
     keys = _optional(folder / "sweep.json").get("keys")
     return made if keys is None else [one for one in made if one["key"] in keys]

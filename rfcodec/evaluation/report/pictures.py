@@ -1,29 +1,22 @@
 """Pictures of a clip for reports, made while its frames stream by; each is of bounded size, whatever the clip's."""
 
 import io
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import cast, final
+from typing import final
 
-import av
 import numpy as np
-from av.container import OutputContainer
-from av.error import FFmpegError
-from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
-from av.video.stream import VideoStream
 from PIL import Image
 
 from rfcodec.errors import ConfigError, FrameSizeError, OutputError
-from rfcodec.support.files import replacing
+from rfcodec.support.files import write_file
 from rfcodec.types import Frame, Frames
+from rfcodec.video.colour import ToYcbcr
 from rfcodec.video.planes import chunks
 from rfcodec.video.reader import Video
-from rfcodec.video.writer import check_frames, writing
+from rfcodec.video.writer import Coding, StreamFile, check_frames, writing
 
 FOLDER = "pictures"
 STRIP_FRAMES, STRIP_SIDE, STRIP_GAP, STRIP_BYTES = 4, 480, 4, 300_000
@@ -32,7 +25,6 @@ PLAYER_SIDE, PLAYER_FRAMES, PLAYER_BYTES = 960, 300, 4_000_000
 
 _CANDIDATES = 32  # of a strip: more than twice as many frames are thinned out
 _QUALITIES = (90, 80, 65, 50, 30, 15)
-_BT709 = 1
 
 
 def picture(video: Video | Iterable[Frames], folder: str | Path, key: str, fps: Fraction | None = None) -> dict[str, str]:
@@ -89,8 +81,8 @@ class PictureWriter:
             raise OutputError(f"{self._folder / FOLDER}: no frames were given to {self._key}")
         with writing(self._path("player")):
             self._player.finish()
-        _write(self._path("strip"), self._strip.data())
-        _write(self._path("slice"), self._slice.data())
+        write_file(self._path("strip"), self._strip.data())
+        write_file(self._path("slice"), self._slice.data())
         return {name: f"{FOLDER}/{self._path(name).name}" for name in ("strip", "slice", "player")}
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -156,60 +148,37 @@ class _Player:
 
     def __init__(self, path: Path, fps: Fraction) -> None:
         self._path, self._fps, self._count = path, Fraction(fps), 0
-        self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        self._container: OutputContainer | None = None
-        self._stream: VideoStream
+        self._convert = ToYcbcr("bt709")
+        self._size = (0, 0)
+        self._file: StreamFile | None = None
 
     def add(self, frames: Frames) -> None:
         """Codes them, while there is room."""
         for frame in frames[: PLAYER_FRAMES - self._count]:
-            container = self._container or self._open(*frame.shape[:2])
-            container.mux(self._stream.encode(self._convert(frame)))
+            self._file = self._file or self._open(*frame.shape[:2])
+            self._file.add(self._convert.frame(frame, self._size))
+            self._count += 1
 
     def finish(self) -> None:
         """Gives the file its name."""
-        if self._container is not None:
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-            self._part.replace(self._path)
-            self._container = None
+        if self._file is not None:
+            self._file.finish()
+            self._file = None
 
     def close(self) -> None:
         """Leaves nothing behind of what was not finished."""
-        if self._container is not None:
-            with suppress(FFmpegError, OSError, ValueError):
-                self._container.close()
-        self._part.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.drop()
 
-    def _open(self, height: int, width: int) -> OutputContainer:
-        # the index first, so that a browser starts before it has the whole file
-        self._container = av.open(self._part, "w", format="mp4", options={"movflags": "+faststart"})
+    def _open(self, height: int, width: int) -> StreamFile:
         bits_per_second = round(8 * PLAYER_BYTES * self._fps / PLAYER_FRAMES)
         options = {"crf": "18", "preset": "veryfast", "maxrate": str(bits_per_second), "bufsize": str(bits_per_second)}
-        stream = cast(VideoStream, self._container.add_stream("libx264", rate=self._fps, options=options))
+        # the index first, so that a browser starts before it has the whole file
+        coding = Coding("mp4", "libx264", "yuv420p", options, {"movflags": "+faststart"}, bt709=True)
         scale = min(1, PLAYER_SIDE / max(width, height))
         # 4:2:0 takes even sizes only
-        stream.width, stream.height = (max(2, round(side * scale / 2) * 2) for side in (width, height))
-        stream.pix_fmt = "yuv420p"
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = ColorRange.MPEG
-        self._stream = stream
-        return self._container
-
-    def _convert(self, frame: Frame) -> VideoFrame:
-        shown = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-            self._stream.width,
-            self._stream.height,
-            "yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
-        )
-        shown.pts, shown.time_base = self._count, 1 / self._fps
-        self._count += 1
-        return shown
+        self._size = max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+        return StreamFile(self._path, coding, self._size, self._fps, "bt709")
 
 
 def _small(frame: Frame) -> Image.Image:
@@ -230,8 +199,3 @@ def _jpeg(image: Image.Image) -> bytes:
         if len(data) <= STRIP_BYTES:
             break
     return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    with replacing(path) as part:
-        part.write_bytes(data)

@@ -123,7 +123,7 @@ def rd_figure(points: Sequence[Point], look: Mapping[str, Style], rate: str = "b
     if not metrics:
         return None
     levels = curves_of(points, "ceiling", "floor")
-    with _drawing():
+    with drawing():
         figure, panels = _panels(f"{points[0]['clip']}: quality against {RATES[rate]}", metrics)
         for said, axes in zip(metrics, panels, strict=True):
             for curve in curves:
@@ -144,7 +144,7 @@ def series_figure(points: Sequence[Point], look: Mapping[str, Style]) -> "Figure
     metrics = foremost([said for said in metrics_of(points) if said.name in found], SERIES_PANELS)
     if not metrics:
         return None
-    with _drawing():
+    with drawing():
         figure, panels = _panels(f"{points[0]['clip']}: frame by frame", metrics, columns=2)
         for said, axes in zip(metrics, panels, strict=True):
             for point in points:
@@ -172,13 +172,14 @@ def middle_rate(points: Sequence[Point]) -> list[Point]:
 def save(figure: "Figure", path: Path) -> None:
     """The figure as SVG at `path` and as PNG beside it; raises OutputError."""
     for kind, metadata in (("svg", {"Date": None, "Creator": "rfcodec"}), ("png", None)):
-        with replacing(path.with_suffix(f".{kind}")) as part, _drawing():
+        with replacing(path.with_suffix(f".{kind}")) as part, drawing():
             part.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(part, format=kind, metadata=metadata, dpi=150)
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
+def drawing() -> Iterator[None]:
+    """The settings that all figures share; raises ConfigError where matplotlib is missing."""
     try:
         import matplotlib as mpl
     except ImportError as error:

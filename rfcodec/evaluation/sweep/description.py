@@ -89,6 +89,20 @@ class ExternalCurve(_Curve):
 
 
 @final
+class StillCurve(_Curve):
+    """A still coder alone: every frame by itself, each within bpp."""
+
+    kind: Literal["still"] = "still"
+    still: str
+    backbone: str = Field(default="gaussian", description="of the still coder `trajectory`")
+
+    @property
+    def name(self) -> str:
+        """The still coder."""
+        return self.label or self.still
+
+
+@final
 class BoundCurve(_Model):
     """What no rate can change: the autoencoder's round trip (ceiling), or generation without any bits (floor)."""
 
@@ -105,7 +119,7 @@ class BoundCurve(_Model):
         return self.label or f"{Path(self.backbone).name} {self.kind}"
 
 
-Curve = Annotated[CodecCurve | AnchorCurve | ExternalCurve | BoundCurve, Field(discriminator="kind")]
+Curve = Annotated[CodecCurve | AnchorCurve | ExternalCurve | StillCurve | BoundCurve, Field(discriminator="kind")]
 
 
 @final

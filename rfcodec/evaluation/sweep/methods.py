@@ -2,29 +2,31 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
-from rfcodec import api
+from rfcodec import api, registry
 from rfcodec.codec import Watcher, open_decoder, open_encoder
 from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.header import open_backbone, write_options
+from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.coding.run import Run, run
-from rfcodec.config import RuntimeConfig
+from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation.anchors import encoders as anchors
 from rfcodec.evaluation.anchors import external
-from rfcodec.evaluation.sweep.counting import CountingBackbone
+from rfcodec.evaluation.sweep.counting import Evaluations
 from rfcodec.evaluation.sweep.jobs import Job
 from rfcodec.evaluation.sweep.memory import PeakMemory
 from rfcodec.flow.time_grid import shifted_grid
 from rfcodec.presets import configure
 from rfcodec.protocols import Backbone
+from rfcodec.research.wrapped import WrappedBackbone
 from rfcodec.trajectory.noise import ReplayNoise
 from rfcodec.trajectory.step import GopPlan
 from rfcodec.types import Frames
@@ -50,7 +52,7 @@ class Coded:
     seams: tuple[int, ...] = ()
     commands: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    counter: CountingBackbone | None = None
+    counter: Evaluations | None = None
     encode_seconds: float | None = None
     peak_memory: int | None = None
     decoded: bool = True
@@ -73,19 +75,23 @@ class Methods:
             "floor": self._floor,
             "anchor": _anchor,
             "external": _external,
+            "still": self._still,
         }
         return methods[job.curve.kind](job, video, folder)
 
-    def _backbone(self, name: str, options: str) -> CountingBackbone:
+    def _backbone(self, stream: StreamConfig) -> tuple[RuntimeConfig, Evaluations]:
+        """A runtime that holds the backbone of a stream, and what counts its evaluations."""
+        name, options = stream.backbone, write_options(stream.backbone_options)
         if (name, options) not in self._opened:
             self._opened.clear()  # one model in memory
             self._opened[name, options] = open_backbone(name, options, self._runtime)
-        return CountingBackbone(self._opened[name, options])
+        counter = Evaluations()
+        backbone = WrappedBackbone(self._opened[name, options], counter)
+        return self._runtime.model_copy(update={"weights": backbone}), counter
 
     def _codec(self, job: Job, video: Video, folder: Path) -> Coded:
         stream, effort = configure(job.curve.preset, job.curve.settings(job.value))
-        backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
-        runtime = self._runtime.model_copy(update={"weights": backbone})
+        runtime, counter = self._backbone(stream)
         path = folder / "stream.rfv"
         memory, start = PeakMemory(self._runtime.device), time.perf_counter()
         shown = _Shown(None if job.decode else folder)
@@ -97,7 +103,7 @@ class Methods:
             path,
             told.bytes_by_purpose,
             tuple(span.start + span.overlap for span in open_decoder(told.header, runtime).spans()[1:]),
-            counter=backbone,
+            counter=counter,
             encode_seconds=seconds,
             peak_memory=peak,
             decoded=job.decode,
@@ -126,12 +132,30 @@ class Methods:
 
         return Coded(frames, counter=counter)
 
-    def _bound(self, job: Job, video: Video) -> tuple[Engine, CountingBackbone]:
+    def _still(self, job: Job, video: Video, folder: Path) -> Coded:
+        engine, counter = self._engine(video, {"backbone": job.curve.backbone, "still": job.curve.still, "gop": 1})
+        width, height = video.format.width, video.format.height
+        coder = registry.load("stills", job.curve.still)(width, height, TrajectoryFrames(engine))
+        most = int(job.value * width * height / 8)
+        start = time.perf_counter()
+        stills = [coder.encode(frame, most) for frames in chunks(video) for frame in frames]
+        seconds = time.perf_counter() - start
+        path = folder / f"stream.{job.curve.still}"
+        path.write_bytes(b"".join(stills))
+
+        def frames() -> Iterator[Frames]:
+            return (coder.decode(data)[None] for data in stills)
+
+        return Coded(frames, path, {"stills": path.stat().st_size}, counter=counter, encode_seconds=seconds)
+
+    def _bound(self, job: Job, video: Video) -> tuple[Engine, Evaluations]:
         settings = {name: value for name, value in job.curve.set.items() if name != "mode"}
-        stream, effort = configure("default", settings | {"backbone": job.curve.backbone, "mode": "t2v"})
-        backbone = self._backbone(stream.backbone, write_options(stream.backbone_options))
-        runtime = self._runtime.model_copy(update={"weights": backbone})
-        return open_encoder(video.format, stream, effort, runtime), backbone
+        return self._engine(video, settings | {"backbone": job.curve.backbone, "mode": "t2v"})
+
+    def _engine(self, video: Video, settings: Mapping[str, Any]) -> tuple[Engine, Evaluations]:
+        stream, effort = configure("default", settings)
+        runtime, counter = self._backbone(stream)
+        return open_encoder(video.format, stream, effort, runtime), counter
 
 
 @final

@@ -56,6 +56,14 @@ def run_sweep(
         watch(job, outcome.error)
 
 
+def make_point(job: Job, store: Store, worker: PointWorker) -> Point:
+    """One point: read where it is done, else made and kept; raises RfcodecError on what cannot be done."""
+    if not store.has(job.key):
+        made = worker(job)
+        store.keep(made.point, made.files)
+    return store.point(job.key)
+
+
 def _keep_sources(plan: Plan, store: Store) -> None:
     """Pictures of the sources, for reports to show beside; those that are there are kept."""
     file = store.folder / "clips.json"

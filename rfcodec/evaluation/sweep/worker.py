@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import FrameRangeError
-from rfcodec.evaluation.datasets.protocol import PROTOCOLS
 from rfcodec.evaluation.report.pictures import PictureWriter
 from rfcodec.evaluation.store import SCHEMA, Point
 from rfcodec.evaluation.sweep.jobs import Job
@@ -28,7 +27,14 @@ from rfcodec.support.programs import ffmpeg_version
 from rfcodec.types import Frames, VideoFormat
 from rfcodec.video.reader import Video
 
-ROLES = {"codec": "codec", "anchor": "anchor", "external": "anchor", "ceiling": "ceiling", "floor": "floor"}
+ROLES = {
+    "codec": "codec",
+    "anchor": "anchor",
+    "external": "anchor",
+    "still": "codec",
+    "ceiling": "ceiling",
+    "floor": "floor",
+}
 FRAME_MEANS = ("psnr", "psnr_yuv", "ms_ssim", "lpips", "dists")  # protocols say how these are averaged over GOPs
 PACKAGES = ("rfcodec", "torch", "diffusers", "numpy", "lpips")
 
@@ -55,7 +61,7 @@ class PointWorker:
         """Encodes, decodes if asked to, measures and takes pictures; raises RfcodecError on what cannot be done."""
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rfcodec-")))
-            video = PROTOCOLS[job.protocol].open(job.clip, getattr(job.curve, "mode", None))
+            video = job.rules.open(job.clip, getattr(job.curve, "mode", None))
             stack.callback(getattr(video, "close", lambda: None))
             coded = self._methods.code(job, video, folder)
             evaluations = _evaluations(coded)
@@ -77,11 +83,12 @@ class PointWorker:
             point = _point(job, video.format, coded, measured, data)
             point["blank"] = {name: why.replace(str(self._weights), "DIR") for name, why in measured.blank.items()}
             point["commands"] = [line.replace(f"{folder}/", "") for line in coded.commands]
-            return Made(point | {"cost": cost, "pictures": names, "hardware": _hardware(self._device)}, files)
+            point |= {"cost": cost, "pictures": names, "hardware": _hardware(self._device)}
+            return Made(cast(Point, point), files)
 
 
 def _evaluations(coded: Coded) -> int:
-    return coded.counter.evaluations if coded.counter else 0
+    return coded.counter.count if coded.counter else 0
 
 
 def _measure(coded: Coded, video: Video, measurer: Measurer, pictures: PictureWriter) -> float:
@@ -106,9 +113,9 @@ def _timed(pieces: Iterator[Frames]) -> Iterator[tuple[Frames, float]]:
         yield piece, time.perf_counter() - start
 
 
-def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, data: bytes) -> Point:
+def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, data: bytes) -> dict[str, Any]:
     mode = getattr(job.curve, "mode", None)
-    protocol = PROTOCOLS[job.protocol]
+    protocol = job.rules
     rate = protocol.rate(len(data), video, coded.bytes_by_purpose, mode)
     means = {name: protocol.clip_mean(measured.series[name], mode) for name in FRAME_MEANS if name in measured.series}
     per_dim = 8 * len(data) / coded.dims if coded.dims else None
@@ -121,7 +128,7 @@ def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, da
         "role": ROLES[job.curve.kind],
         "method": job.asked["curve"] | coded.facts,
         "knob": {"name": job.curve.knob, "value": job.value},
-        "protocol": job.protocol,
+        "protocol": protocol.name,
         "video": describe(video),
         "seams": list(coded.seams),
         "stream": {

@@ -19,7 +19,7 @@ from rfcodec.backbones.tiny.training.train import LAST, Plan, Training, newest
 from rfcodec.backbones.tiny.training.validation import TIMES, held_back
 from rfcodec.backbones.tiny.weights import read_network, write_network
 from rfcodec.errors import RfcodecError
-from rfcodec.metrics.quality import Lpips
+from rfcodec.metrics.lpips import Lpips
 
 PROFILE_CROPS = 8
 

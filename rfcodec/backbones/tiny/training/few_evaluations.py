@@ -38,7 +38,7 @@ LOOKS = 5.0  # weight of the perceptual distance
 
 @runtime_checkable
 class Distance(Protocol):
-    """How different pictures f 3 h w in [-1, 1] look; as `rfcodec.metrics.quality.Lpips.distance`."""
+    """How different pictures f 3 h w in [-1, 1] look; as `rfcodec.metrics.lpips.Lpips.distance`."""
 
     def __call__(self, reference: Tensor, test: Tensor) -> Tensor:
         """One number a picture."""

@@ -1,13 +1,12 @@
-"""How alike frames look to trained networks: LPIPS and DISTS."""
+"""DISTS, the distance of frames as VGG16 sees their structure and texture."""
 
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, final
 
 from rfcodec.errors import MissingWeights
 from rfcodec.metrics.metric import Metric, PerFrame, Setup, optional
-from rfcodec.metrics.quality import Lpips, find_weights, hub_checkpoints, read_weights
+from rfcodec.metrics.weights import find_weights, hub_checkpoints, read_weights
 from rfcodec.support.torchvision_repair import repair_torchvision
 from rfcodec.types import Frame, Frames
 
@@ -21,19 +20,8 @@ _LAYERS = ["3", "8", "15", "22", "29"]  # the last rectifier before each pooling
 _CHANNELS = [3, 64, 128, 256, 512, 512]
 
 
-def lpips(setup: Setup) -> Metric:
-    """LPIPS with AlexNet (`rfcodec.metrics.quality.Lpips`); raises MissingWeights, or FrameSizeError below 31 pixels."""
-    return PerFrame("lpips", lpips_network(setup.weights, setup.device))
-
-
-@lru_cache(maxsize=1)
-def lpips_network(weights_dir: Path | None, device: str) -> Lpips:
-    """LPIPS, kept since it takes a second to make; raises MissingWeights."""
-    return Lpips(weights_dir, device)
-
-
-def dists(setup: Setup) -> Metric:
-    """DISTS, as `Dists` takes it."""
+def dists_metric(setup: Setup) -> Metric:
+    """DISTS (`Dists`), mean over frames."""
     return PerFrame("dists", Dists(setup.weights, setup.device))
 
 

@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from benchmarks.bounds import variance_rate
-from benchmarks.gaussian_source import Tail, plan
 from rfcodec.backbones.gaussian.prior import GaussianPrior
 from rfcodec.config import EncoderConfig, StreamConfig, TrajectoryConfig
+from rfcodec.evaluation.theory.bounds import variance_rate
+from rfcodec.evaluation.theory.gaussian_source import Tail, plan
 from rfcodec.flow.path import clean_to_velocity
-from rfcodec.protocols import Codebook, Latents, Shape
+from rfcodec.protocols import Codebook, Latents, Shape, State
 from rfcodec.trajectory.direction import MOST_GAIN, SETTLED, SMALLEST
 from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 
@@ -145,6 +145,7 @@ class _Constant:
         self._value = value
 
     def start(self, shape: Shape) -> Latents:
+        """That number at t = 1."""
         return torch.full(shape, self._value)
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
@@ -163,19 +164,20 @@ class _LinearStep:
 
     def coded(self, k: int) -> tuple[Array, Array]:
         """P and w of x' = P x + w z."""
-        return _numbers(self._walk(k, self._one)), _numbers(self._noisy(k, 0 * self._one, 0 * self._one))
+        noisy = self._noisy(k, State(0 * self._one), 0 * self._one)
+        return _numbers(self._walk(k, State(self._one)).x), _numbers(noisy.x)
 
     def tail(self, first: int) -> Array:
-        """The output for a state of 1 at the beginning of step `first`; to be asked once, after the coded steps."""
-        x = self._one
+        """The output for a state of 1 at the beginning of step `first`."""
+        state = State(self._one)
         for k in range(first, len(self._grid) - 1):
-            x = self._walk(k, x)
-        return _numbers(x)
+            state = self._walk(k, state)
+        return _numbers(state.x)
 
-    def _walk(self, k: int, x: Tensor) -> Tensor:
+    def _walk(self, k: int, state: State) -> State:
         t = self._grid[k]
-        gain = torch.from_numpy(self._modes.wiener(t)).view(x.shape)
-        return self._silent(k, x, clean_to_velocity(gain * x, x, t))
+        gain = torch.from_numpy(self._modes.wiener(t)).view(state.x.shape)
+        return self._silent(k, state, clean_to_velocity(gain * state.x, state.x, t))
 
 
 def _numbers(x: Tensor) -> Array:

@@ -5,19 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import brentq
 
-from benchmarks.alignment import open_codebook
-from benchmarks.bounds import realism_distortion, shannon_distortion
-from benchmarks.gaussian_source import code_draws, open_prior, tail_of
-from benchmarks.moments import Modes, Moments, predict
-from benchmarks.report import Grid, save
-from benchmarks.simulated import DRAWS, Simulated
 from rfcodec.config import EncoderConfig, StreamConfig
+from rfcodec.evaluation.report.grids import Grid, panels, save
+from rfcodec.evaluation.theory.alignment import StandIn, open_codebook
+from rfcodec.evaluation.theory.bounds import realism_distortion, shannon_distortion
+from rfcodec.evaluation.theory.gaussian_source import code_draws, open_prior, tail_of
+from rfcodec.evaluation.theory.moments import Modes, Moments, predict
 from rfcodec.presets import configure
 from rfcodec.protocols import Codebook
 
@@ -36,30 +34,38 @@ BOUNDS = {"perfect realism": realism_distortion, "shannon": shannon_distortion}
 FEWEST, NEARLY = 0.99, 0.005  # of the preset's output variance; how far the closed form may be below that
 
 
-def usable(label: str) -> Codebook:
-    """The codebook itself or, where its search costs K x D, its outcome drawn."""
-    codebook = open_codebook(label)
-    return Simulated(codebook) if type(codebook) in DRAWS else codebook
+@final
+@dataclass(frozen=True)
+class Draws:
+    """Seeds of draws of the source, and what stands in for codebooks whose search costs too much."""
+
+    seeds: Sequence[int]
+    stand_in: StandIn
+
+    def codebook(self, label: str) -> Codebook:
+        """The codebook itself, or what stands in for it."""
+        return self.stand_in(open_codebook(label))
 
 
-def method(label: str, steps: int) -> tuple[Settings, Codebook]:
+def method(label: str, steps: int) -> tuple[Settings, str]:
     """Settings and codebook: our step and schedule with that codebook, or the gvcc preset whole."""
     if label == GVCC:
         changes = {"trajectory.steps": steps, "trajectory.ode_tail": GVCC_TAILS[steps]}
         settings = configure("gvcc", changes)
-        return settings, usable(f"gvcc:k={settings[0].codebook.parameters['k']}")
-    return configure("default", {"trajectory.steps": steps}), usable(label)
+        return settings, f"gvcc:k={settings[0].codebook.parameters['k']}"
+    return configure("default", {"trajectory.steps": steps}), label
 
 
-def point(name: str, label: str, steps: int, rate: float, seeds: Sequence[int]) -> Row:
+def point(name: str, label: str, steps: int, rate: float, draws: Draws) -> Row:
     """One method at one rate, with the bounds at the bits that it spent."""
-    settings, codebook = method(label, steps)
-    found = code_draws(name, rate, settings, codebook, seeds)
+    settings, used = method(label, steps)
+    codebook = draws.codebook(used)
+    found = code_draws(name, rate, settings, codebook, draws.seeds)
     return {
         "backbone": name,
         "method": label,
         "steps": steps,
-        "simulated": isinstance(codebook, Simulated),
+        "simulated": codebook != open_codebook(used),
         "rate": rate,
         **found,
         **{key: bound(*_source(name), found["bits"]) for key, bound in BOUNDS.items()},
@@ -82,16 +88,16 @@ class Reference:
     source: float
 
 
-def match(name: str, rate: float, evaluations: tuple[int, int], seeds: Sequence[int]) -> Row:
+def match(name: str, rate: float, evaluations: tuple[int, int], draws: Draws) -> Row:
     """Bits with which the default has the gvcc preset's error: as it is, and with 99 % of the preset's output variance."""
     ours, theirs = evaluations
-    settings, codebook = method(GVCC, theirs)
-    found = code_draws(name, rate, settings, codebook, seeds)
+    settings, used = method(GVCC, theirs)
+    found = code_draws(name, rate, settings, draws.codebook(used), draws.seeds)
     reference = Reference(name, **found)
-    plain = needed(reference, {"trajectory.steps": ours}, seeds)
+    plain = needed(reference, {"trajectory.steps": ours}, draws)
     chosen = plain
     if plain["variance_ratio"] < FEWEST:
-        chosen = lively(reference, ours, seeds)
+        chosen = lively(reference, ours, draws)
     return {
         "backbone": name,
         "rate": rate,
@@ -112,7 +118,7 @@ class Candidate:
     ratio: float
 
 
-def lively(reference: Reference, steps: int, seeds: Sequence[int]) -> Row:
+def lively(reference: Reference, steps: int, draws: Draws) -> Row:
     """The fewest bits at 99 % of the reference's variance among the livelier settings, in the order the closed form says.
 
     Where none has as much variance, that with the most.
@@ -121,7 +127,7 @@ def lively(reference: Reference, steps: int, seeds: Sequence[int]) -> Row:
     near = sorted((c for c in found if c.ratio >= FEWEST - NEARLY), key=lambda c: c.share)
     tried: list[Row] = []
     for chosen in near or [max(found, key=lambda c: c.ratio)]:
-        tried.append(needed(reference, chosen.changes, seeds))
+        tried.append(needed(reference, chosen.changes, draws))
         if tried[-1]["variance_ratio"] >= FEWEST:
             break
     return max(tried, key=lambda row: (row["variance_ratio"] >= FEWEST, row["variance_ratio"]))
@@ -146,13 +152,13 @@ def candidate(reference: Reference, changes: dict[str, Any]) -> Candidate:
     return Candidate(changes, share, (reference.source + gained) / reference.variance)
 
 
-def needed(reference: Reference, changes: dict[str, Any], seeds: Sequence[int]) -> Row:
+def needed(reference: Reference, changes: dict[str, Any], draws: Draws) -> Row:
     """Share of the reference's bits with its error by the real coder, between two rates around what the theory says."""
     guess = foretold(reference, changes)
     settings = configure("default", changes)
-    codebook = usable(settings[0].codebook.name)
+    codebook = draws.codebook(settings[0].codebook.name)
     rates = [share * guess * reference.bits for share in AROUND]
-    outcomes = [code_draws(reference.name, rate, settings, codebook, seeds) for rate in rates]
+    outcomes = [code_draws(reference.name, rate, settings, codebook, draws.seeds) for rate in rates]
     logs = [[math.log(outcome[key]) for outcome in outcomes] for key in ("mse", "bits", "variance")]
     place = (math.log(reference.mse) - logs[0][0]) / (logs[0][1] - logs[0][0])
     bits, variance = (math.exp(low + place * (high - low)) for low, high in logs[1:])
@@ -249,7 +255,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     rows = found["points"]
     counts = list(dict.fromkeys(row["steps"] for row in rows))
     names = list(dict.fromkeys(row["backbone"] for row in rows))
-    figure, axes = plt.subplots(len(names), len(counts), figsize=(5 * len(counts), 4 * len(names)), squeeze=False)
+    figure, axes = panels(len(names), len(counts), (5 * len(counts), 4 * len(names)))
     for (i, name), (j, steps) in product(enumerate(names), enumerate(counts)):
         chosen = [row for row in rows if row["backbone"] == name and row["steps"] == steps]
         _panel(axes[i, j], chosen)

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks.gaussian_source import code_draws, open_prior, tail_of
-from benchmarks.moments import Modes, Moments, bound_cosines, moments, predict
-from benchmarks.report import Grid, save
 from rfcodec import registry
 from rfcodec.backbones.gaussian.prior import GaussianPrior
 from rfcodec.config import EncoderConfig, StreamConfig
+from rfcodec.evaluation.report.grids import Grid, panels, save
+from rfcodec.evaluation.theory.gaussian_source import code_draws, open_prior, tail_of
+from rfcodec.evaluation.theory.moments import Modes, Moments, bound_cosines, moments, predict
 from rfcodec.flow.path import amplitude_snr, time_of_snr
 from rfcodec.presets import configure
 from rfcodec.trajectory.step import GopPlan
@@ -126,7 +125,7 @@ def _check(row: dict[str, Any]) -> tuple[str, ...]:
 
 def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Stacked parts of the excess."""
-    figure, axis = plt.subplots(figsize=(8, 4))
+    figure, ((axis,),) = panels(1, 1, (8, 4))
     labels = [f"{row['backbone']}\n{row['bits']:g}, {row['steps']} steps" for row in rows]
     bottom = np.zeros(len(rows))
     for key, label in (("codebook", "codebook"), ("allocation", "allocation"), ("steps_loss", "number of steps")):

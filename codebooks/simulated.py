@@ -13,14 +13,16 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
+from codebooks.atoms import LARGEST
 from codebooks.channel import ChannelCodebook
 from codebooks.chunked import ChunkedCodebook
 from codebooks.chunks import Chunks
 from codebooks.gvcc import GvccCodebook
+from codebooks.mixing import Mixing
 from codebooks.pursuit import PursuitCodebook, cosines, weights
 from codebooks.topm import TopMCodebook
 from codebooks.zipf import decode_indices
-from rfcodec.noise import inverse_permutation
+from rfcodec.bitstream.fields import uint
 from rfcodec.protocols import Codebook, Shape
 from rfcodec.types import NoiseAddress
 
@@ -47,18 +49,52 @@ class Simulated:
         """As the real one."""
         return self.real.least_bits(shape)
 
-    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int) -> Tensor:
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
         """Plain white noise."""
         return torch.from_numpy(_white(address, 0, int(np.prod(shape)))).reshape(shape)
 
-    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool) -> None:
-        """Nothing."""
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
+        """Nothing: outcomes are drawn."""
 
-    def choose(self, address: NoiseAddress, direction: Tensor, bits: int) -> tuple[int, Tensor]:
+    def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
         """Noise as aligned as the real one's; no symbols."""
         if bits == 0:
             return 0, self.noise(address, tuple(direction.shape), 0, 0)
         return 0, DRAWS[type(self.real)](self.real, address, direction, bits).reshape(direction.shape)
+
+
+@final
+@dataclass(frozen=True)
+class SimulatedGvcc:
+    """GVCC's codebook, simulated, under an id of its own; files have the size of GVCC's, and cannot be decoded."""
+
+    ID: ClassVar[int] = 126
+    efficiency: ClassVar[float] = GvccCodebook.efficiency
+    k: int = uint("atoms K of a latent frame", 2, 1 << 20, default=16384)
+    m: int = uint("atoms a step and latent frame; 0: as many as the budget pays for", 0, LARGEST, default=0)
+
+    @property
+    def _inner(self) -> Simulated:
+        return Simulated(GvccCodebook(self.k, self.m))
+
+    def usable_bits(self, shape: Shape, bits: int) -> int:
+        """As GVCC's."""
+        return self._inner.usable_bits(shape, bits)
+
+    def least_bits(self, shape: Shape) -> int:
+        """As GVCC's."""
+        return self._inner.least_bits(shape)
+
+    def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
+        """Plain white noise."""
+        return self._inner.noise(address, shape, bits, symbols)
+
+    def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
+        """Nothing: outcomes are drawn."""
+
+    def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
+        """Noise as aligned as GVCC's; no symbols."""
+        return self._inner.choose(address, direction, bits)
 
 
 def _generator(address: NoiseAddress, *stream: int) -> np.random.Generator:
@@ -135,19 +171,23 @@ def _new_axis(
 
 
 def _chunked(real: ChunkedCodebook, address: NoiseAddress, direction: Tensor, bits: int) -> Tensor:
-    chunks = Chunks(address, direction.numel(), bits // real.b)
+    chunks = _chunks(address, direction, bits // real.b)
     uniform = _generator(address, 1).random(chunks.count)
     return _with_products(chunks, direction, ndtri((1 + uniform**2.0 ** (1 - real.b)) / 2))
 
 
 def _channel(real: ChannelCodebook, address: NoiseAddress, direction: Tensor, bits: int) -> Tensor:
-    chunks = Chunks(address, direction.numel(), real.chunks_for(tuple(direction.shape), bits))
+    chunks = _chunks(address, direction, real.chunks_for(tuple(direction.shape), bits))
     lengths = np.linalg.norm(real.delta(chunks, direction), axis=1)
     prefixes, products = _channel_choices(real.b, lengths, _generator(address, 1))
     symbols = real.fit(prefixes, bits)
     chosen = decode_indices(symbols, chunks.count, real.b, real.information, bits)
     along = [dict(zip(rows, row, strict=True))[k] for rows, row, k in zip(prefixes.T, products.T, chosen, strict=True)]
     return _with_products(chunks, direction, np.array(along))
+
+
+def _chunks(address: NoiseAddress, direction: Tensor, count: int) -> Chunks:
+    return Chunks(address, direction.numel(), count, Mixing.make(address.seed, direction.numel()))
 
 
 def _channel_choices(b: int, lengths: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +212,7 @@ def _with_products(chunks: Chunks, direction: Tensor, products: np.ndarray) -> T
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     rows += (products - (rows * wanted).sum(1))[:, None].astype(np.float32) * wanted
     mixed /= np.sqrt(np.mean(mixed.astype(np.float64) ** 2)).astype(np.float32)
-    return torch.from_numpy(mixed.take(inverse_permutation(chunks.address.seed, chunks.dims)))
+    return torch.from_numpy(mixed.take(chunks.mixing.inverse))
 
 
 DRAWS: dict[type, Callable[[Any, NoiseAddress, Tensor, int], Tensor]] = {
@@ -182,3 +222,8 @@ DRAWS: dict[type, Callable[[Any, NoiseAddress, Tensor, int], Tensor]] = {
     ChunkedCodebook: _chunked,
     ChannelCodebook: _channel,
 }
+
+
+def simulated(codebook: Codebook[Any]) -> Codebook[Any]:
+    """The codebook with its outcome drawn where its search costs K x D or more; others as they are."""
+    return Simulated(codebook) if type(codebook) in DRAWS else codebook

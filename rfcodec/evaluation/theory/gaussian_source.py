@@ -1,8 +1,10 @@
 """One trajectory on a draw from a Gaussian prior: the coder without files, for theory and comparisons."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +67,7 @@ def source(name: str, seed: int, shape: tuple[int, int, int, int] | None = None)
 
 
 def plan(
-    prior: GaussianPrior, bits: float, stream: StreamConfig, effort: EncoderConfig, codebook: Codebook, tail: Tail
+    prior: GaussianPrior, bits: float, stream: StreamConfig, effort: EncoderConfig, codebook: Codebook[Any], tail: Tail
 ) -> GopPlan:
     """What an encoder plans at `bits` a dimension: its uniform grid, or equal information by the prior's own profile."""
     config = stream.trajectory
@@ -81,30 +83,30 @@ def plan(
 
 
 def code(
-    prior: GaussianPrior,
-    target: torch.Tensor,
+    drawn: tuple[GaussianPrior, torch.Tensor],
     bits: float,
     seed: int,
     settings: tuple[StreamConfig, EncoderConfig],
-    codebook: Codebook,
+    codebook: Codebook[Any],
     tail: Tail,
 ) -> Outcome:
-    """Codes the target at `bits` a dimension, with settings as `configure` returns them, and says what came out."""
-    stream, effort = settings
+    """Codes a draw, as `source` makes it, at `bits` a dimension, with settings as `configure` returns them."""
+    (prior, target), (stream, effort) = drawn, settings
     chosen = plan(prior, bits, stream, effort, codebook, tail)
     emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
-    noise = ChooseNoise(codebook, NoiseAddress(seed, 0, 0), target, chosen.step_bits, emphasis, lambda k, mse: None)
-    output = rollout(prior.velocity, prior.shape, TrajectoryStep(stream.trajectory, chosen, noise))
+    choice = ChooseNoise(codebook, NoiseAddress(seed, 0, 0), target, chosen.step_bits, emphasis, lambda *_: None)
+    with closing(choice) as noise:
+        output = rollout(prior.velocity, prior.shape, TrajectoryStep(stream.trajectory, chosen, noise))
     mse = float((output - target).square().mean())
     variances = (float(values.var((1, 2, 3)).mean()) for values in (output, target))
     return Outcome(sum(chosen.step_bits) / target.numel(), mse, *variances)
 
 
 def code_draws(
-    name: str, bits: float, settings: tuple[StreamConfig, EncoderConfig], codebook: Codebook, seeds: Sequence[int]
+    name: str, bits: float, settings: tuple[StreamConfig, EncoderConfig], codebook: Codebook[Any], seeds: Sequence[int]
 ) -> dict[str, float]:
     """Mean outcome over draws from the prior of a backbone."""
     tail = tail_of(name)
-    outcomes = [code(*source(name, s), bits, s + 1, settings, codebook, tail) for s in seeds]
+    outcomes = [code(source(name, s), bits, s + 1, settings, codebook, tail) for s in seeds]
     rows = [asdict(outcome) for outcome in outcomes]
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}

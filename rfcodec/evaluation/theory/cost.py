@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from benchmarks.alignment import (
+from rfcodec.evaluation.report.grids import Grid, panels, save
+from rfcodec.evaluation.theory.alignment import (
     FRAMES,
     Row,
     in_fresh_processes,
@@ -21,7 +21,6 @@ from benchmarks.alignment import (
     peak_memory_mb,
     summary,
 )
-from benchmarks.report import Grid, save
 from rfcodec.types import NoiseAddress
 
 WHOLE = ("trellis", "hadamard", "chunked", "channel")
@@ -32,7 +31,7 @@ BASELINE = "topm:k=16384"
 
 def measured(label: str, dims: int, bits: int, seeds: Sequence[int]) -> Row:
     """Medians of choices and replays as they are."""
-    (row,) = summary(next(in_fresh_processes(measure, [(label, dims, bits, seeds, False)])))
+    (row,) = summary(next(in_fresh_processes(measure, [(label, dims, bits, seeds)])))
     return _costs(label, row) | {"how": "measured"}
 
 
@@ -41,7 +40,7 @@ def scaled(label: str, dims: int, bits: int, seeds: Sequence[int]) -> Row:
     real: Any = open_codebook(label)
     name = label.partition(":")[0]
     m = real.atoms_for(bits // FRAMES if name == "gvcc" else bits)
-    jobs = [(f"{name}:k={k},m={m}", dims, bits, seeds, False) for k in FEW]
+    jobs = [(f"{name}:k={k},m={m}", dims, bits, seeds) for k in FEW]
     few = [summary(rows)[0] for rows in in_fresh_processes(measure, jobs)]
     slope = (few[1]["choose_seconds"] - few[0]["choose_seconds"]) / (FEW[1] - FEW[0])
     (replay,) = next(in_fresh_processes(replay_alone, [(label, dims, bits, seeds)]))
@@ -102,7 +101,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     """Seconds of choice and replay."""
     rows = sorted(found["rows"], key=lambda row: row["choose_seconds"])
     places = np.arange(len(rows))
-    figure, axis = plt.subplots(figsize=(7, 4))
+    figure, ((axis,),) = panels(1, 1, (7, 4))
     axis.barh(places - 0.2, [row["choose_seconds"] for row in rows], 0.4, label="choice")
     axis.barh(places + 0.2, [row["replay_seconds"] for row in rows], 0.4, label="replay")
     axis.set(yticks=places, yticklabels=[row["codebook"] for row in rows], xlabel="seconds a step", xscale="log")

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-
-from benchmarks.gaussian_source import SHAPES, code_draws, open_prior, tail_of
-from benchmarks.moments import predict
-from benchmarks.report import Grid, save
 from rfcodec import registry
+from rfcodec.evaluation.report.grids import Grid, panels, save
+from rfcodec.evaluation.theory.gaussian_source import SHAPES, code_draws, open_prior, tail_of
+from rfcodec.evaluation.theory.moments import predict
 from rfcodec.presets import configure
 
 RATE = 0.04
@@ -91,7 +89,7 @@ def _lines(rows: list[dict[str, Any]]) -> list[list[str]]:
 def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """A panel for each sweep: error over the default's (lines, real runs as crosses) and output over source variance."""
     columns = 4
-    figure, axes = plt.subplots(-(-len(SWEEPS) // columns), columns, figsize=(15, 9))
+    figure, axes = panels(-(-len(SWEEPS) // columns), columns, (15, 9))
     best = {row["backbone"]: row["mse"] for row in rows if row["default"]}
     for axis, sweep in zip(axes.flat, SWEEPS, strict=False):
         for colour, name in enumerate(SHAPES):

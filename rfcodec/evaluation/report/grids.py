@@ -5,16 +5,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, final
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
+import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from rfcodec.evaluation.report import plots
+from rfcodec.evaluation.report.plots import drawing
+from rfcodec.support.files import write_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH = 160  # of tables in a file
 
 
+@final
 @dataclass(frozen=True)
 class Grid:
     """A table of words."""
@@ -37,11 +44,10 @@ class Grid:
 
 
 def write(path: Path, result: Any) -> None:
-    """JSON, a row of a list in a line, by way of its folder."""
+    """JSON, a row of a list in a line, by way of its folder; raises OutputError."""
     rows = isinstance(result, list)
     text = "[\n" + ",\n".join(map(json.dumps, result)) + "\n]" if rows else json.dumps(result, indent=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n")
+    write_file(path, text + "\n")
 
 
 def read(path: Path) -> Any:
@@ -49,12 +55,19 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def save(figure: Figure, path: Path) -> None:
-    """PNG and SVG beside a file of results."""
+def panels(rows: int, columns: int, size: tuple[float, float]) -> "tuple[Figure, np.ndarray]":
+    """A figure of (width, height) in inches, and its panels y x; raises ConfigError where matplotlib is missing."""
+    with drawing():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=size)
+        return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """PNG and SVG beside a file of results; raises OutputError."""
     figure.tight_layout()
-    for kind in ("png", "svg"):
-        figure.savefig(path.with_suffix(f".{kind}"), metadata={"Date": None} if kind == "svg" else None)
-    plt.close(figure)
+    plots.save(figure, path)
 
 
 def fill(document: Path, grids: Mapping[str, Sequence[Grid]]) -> None:
@@ -65,7 +78,7 @@ def fill(document: Path, grids: Mapping[str, Sequence[Grid]]) -> None:
         return f"{found[1]}\n{grids[kind][number].markdown()}\n\n{found[4]}" if kind in grids else found[0]
 
     marked = re.compile(r"(<!-- table (\S+) (\d+) -->\n).*?(<!-- end -->)", re.DOTALL)
-    document.write_text(marked.sub(table, document.read_text()))
+    write_file(document, marked.sub(table, document.read_text()))
 
 
 def show(grids: Sequence[Grid]) -> None:

@@ -10,18 +10,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from benchmarks.report import Grid, save
-from benchmarks.simulated import DRAWS, Simulated
 from rfcodec import registry
+from rfcodec.evaluation.report.grids import Grid, panels, save
 from rfcodec.protocols import Codebook, Shape
 from rfcodec.types import NoiseAddress
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
+StandIn = Callable[[Codebook], Codebook]  # what chooses in the place of a codebook, or that itself
 GOP_SHAPE = (16, 9, 90, 160)  # 33 frames of 720p in the geometry of Wan latents
 FRAMES = GOP_SHAPE[1]
 
@@ -61,7 +60,7 @@ def efficiency(cosine: float, dims: int, bits: int) -> float:
     return math.copysign(-dims / 2 * math.log1p(-(cosine**2)) / math.log(2) / bits, cosine)
 
 
-def measure(label: str, dims: int, bits: int, seeds: Sequence[int], simulated: bool) -> list[Row]:
+def measure(label: str, dims: int, bits: int, seeds: Sequence[int], stand_in: StandIn | None = None) -> list[Row]:
     """A row for each seed: one choice for a white direction and, but for simulated codebooks, its replay.
 
     Seconds are those that one core worked, so that other programs do not count. The peak of memory is that of the process
@@ -69,8 +68,8 @@ def measure(label: str, dims: int, bits: int, seeds: Sequence[int], simulated: b
     """
     torch.set_num_threads(1)
     real, shape = open_codebook(label), latent_shape(dims)
-    simulated = simulated and type(real) in DRAWS
-    codebook = Simulated(real) if simulated else real
+    codebook = stand_in(real) if stand_in else real
+    simulated = codebook is not real
     used = payable_bits(codebook, shape, bits)
     # what is made once for a stream, such as its permutation, is made here
     codebook.noise(NoiseAddress(1, 0, 0), shape, codebook.least_bits(shape), 0)
@@ -179,7 +178,7 @@ def _cost_line(row: Row) -> tuple[str, ...]:
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Efficiency over bits, a line for each codebook."""
     found = summary(rows)
-    figure, axis = plt.subplots(figsize=(7, 4.5))
+    figure, ((axis,),) = panels(1, 1, (7, 4.5))
     for label in dict.fromkeys(s["codebook"] for s in found):
         chosen = sorted((s for s in found if s["codebook"] == label), key=lambda s: s["bits_used"])
         bits, values, errors = zip(*((s["bits_used"], s["efficiency"], s["standard_error"]) for s in chosen), strict=True)

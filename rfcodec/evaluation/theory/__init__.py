@@ -1,0 +1,1 @@
+"""The method on Gaussian sources: codebooks, bounds, moments in closed form and by the coder itself."""
