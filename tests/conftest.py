@@ -1,5 +1,9 @@
 """What the whole suite shares: a small moving clip, and the command line in this process and in a fresh one."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; the workers of pytest share the cores
+
 import shape_checks
 
 # shapes and types of array code are checked while tests run, and cost nothing in production
@@ -8,7 +12,6 @@ shape_checks.install(["codebooks", "rfcodec.flow", "rfcodec.trajectory", "rfcode
 
 import gc
 import json
-import os
 import subprocess
 import sys
 from fractions import Fraction

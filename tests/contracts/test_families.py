@@ -3,6 +3,10 @@
 import family_checks as checks
 import pytest
 import tiny_models
+import torch
+
+from rfcodec.backbones.diffusers.loading import open_pipeline
+from rfcodec.config import RuntimeConfig
 
 CASES = [(name, known) for name in tiny_models.BUILDERS for known in checks.conditions(name)]
 GUIDED = [("wan22-t2v", "none"), ("wan-vace", "first"), ("ltx-condition", "first+last"), ("mochi-t2v", "none")]
@@ -27,6 +31,22 @@ def test_guidance_is_the_pipelines_own(name, known):
 @pytest.mark.parametrize(("name", "known"), CASES)
 def test_our_frames_are_the_pipelines(name, known):
     assert (checks.decoding(name, known) or 0) <= 1
+
+
+@pytest.mark.parametrize("name", ["wan-t2v", "wan22-ti2v", "ltx-t2v", "hunyuan-t2v", "hunyuan15-t2v", "mochi-t2v"])
+def test_latents_are_normalised_by_the_autoencoders_own_figures(name):
+    pipe = tiny_models.build(name)
+    backbone, vae = open_pipeline(RuntimeConfig(), {}, pipe), pipe.vae
+    source = vae.config if getattr(vae.config, "latents_mean", None) else vae
+    mean, std = (
+        torch.as_tensor(getattr(source, f"latents_{what}", none)) for what, none in (("mean", [0.0]), ("std", [1.0]))
+    )
+    frames = checks.frames_of(1 + backbone.geometry.temporal, 64, 64)
+    pixels = torch.from_numpy(frames).permute(3, 0, 1, 2)[None] / 127.5 - 1
+    raw = vae.encode(pixels).latent_dist.mode()[0]
+    scale = getattr(vae.config, "scaling_factor", None) or 1.0
+    expected = (raw - mean.reshape(-1, 1, 1, 1)) / std.reshape(-1, 1, 1, 1) * scale
+    torch.testing.assert_close(backbone.encode(frames), expected)
 
 
 # a process for each group, whose start costs more than its work; the few have every way of giving known frames
