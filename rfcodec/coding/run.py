@@ -10,16 +10,16 @@ from rfcodec.trajectory.step import GopPlan, RunNoise, TrajectoryStep
 
 
 class Run(NamedTuple):
-    """Final latents c f h w, and time and state in which the coded steps ended, None where there is no ODE tail."""
+    """Final latents c f h w, and the hand-over: time and state at the end of the coded steps, None without an ODE tail."""
 
     latents: Latents
     handover: tuple[float, Latents] | None
 
 
 def run(engine: Engine, condition: Condition, plan: GopPlan, noise: RunNoise) -> Run:
-    """Drives the backbone from the noise at the first time of the plan to t = 0; raises BackboneError.
+    """Runs the backbone from the noise at the first time of the plan to t = 0, then closes the noise; raises BackboneError.
 
-    Encoder and decoder differ in the noise object alone: it chooses, or it replays. It is closed at the end.
+    Encoder and decoder differ in the noise object alone: the encoder's chooses noise, the decoder's replays it.
     """
     handed: list[tuple[float, Latents]] = []
 
