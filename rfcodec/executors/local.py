@@ -27,8 +27,8 @@ class _Try:
 class LocalExecutor:
     """`jobs` fresh processes of this machine. Option gpus: numbers of the devices that the processes get in turn ("0,1").
 
-    A process that dies ends its whole pool. The tasks that were running then run one at a time, so that a task is charged
-    with its own deaths alone.
+    A process that dies ends its whole pool. The tasks that were running then run one at a time, so that only a task
+    that kills its own worker is given up.
     """
 
     def __init__(self, jobs: int, options: dict[str, str] | None = None) -> None:
