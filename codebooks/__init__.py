@@ -1,3 +1,3 @@
-"""Codebooks of rfcodec: ways to turn a bit budget into white noise that points in a wanted direction."""
+"""Codebooks of rfcodec: plugins that choose white noise along a direction with a number of bits, and replay it."""
 
 DISTRIBUTION = "rfcodec"

@@ -1,4 +1,4 @@
-"""What codebooks of whole seeded atoms share: drawing, searching and adding them up."""
+"""Shared by codebooks of whole seeded atoms: drawing, searching and adding atoms, and packing symbols."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 
 BLOCK_VALUES = 1 << 22  # atoms are searched in blocks of at most this many numbers
-EXACT_SQUARES = 1024  # so many squares of sums of LARGEST normals stay below 2^63
+EXACT_SQUARES = 1024  # the sum of so many squares of sums of LARGEST normals is below 2^63
 LARGEST = 4096  # the most symbols that one step may ask a decoder to look up
 
 
@@ -27,17 +27,17 @@ class Atoms:
     size: int
 
     def atom(self, index: int) -> Float32[np.ndarray, "size"]:
-        """One atom."""
+        """Atom `index` < count: the first `size` normals at its block."""
         return normals(at_block(self.address, self.first + index), self.size)
 
     def blocks(self) -> Iterator[Float32[np.ndarray, "rows size"]]:
-        """All atoms, some rows at a time."""
+        """All atoms in order, at most BLOCK_VALUES numbers or one atom at a time."""
         rows = max(1, BLOCK_VALUES // self.size)
         for start in range(0, self.count, rows):
             yield np.stack([self.atom(j) for j in range(start, min(start + rows, self.count))])
 
     def products(self, wanted: Float32[np.ndarray, "size"]) -> Float32[np.ndarray, "count"]:
-        """Inner products of all atoms with a direction."""
+        """Inner products of all atoms with a direction; costs count x size products and normals."""
         return np.concatenate([block @ wanted for block in self.blocks()])
 
     def most_aligned(self, wanted: Float32[np.ndarray, "size"], m: int) -> tuple[list[int], list[bool]]:
@@ -45,7 +45,7 @@ class Atoms:
         return largest(self.products(wanted), m)
 
     def signed_sum(self, kept: list[int], negative: list[bool]) -> Float32[np.ndarray, "size"]:
-        """sum_j sign_j a_j over its root mean square; the first atom where damage makes the sum nothing."""
+        """sum_j sign_j a_j over its root mean square; the first atom where the sum is zero, which only damage can cause."""
         total = np.zeros(self.size, np.int64)
         for index, minus in zip(kept, negative, strict=True):
             atom = in_units(self.atom(index))
@@ -61,7 +61,7 @@ def at_block(address: NoiseAddress, block: int) -> NoiseAddress:
 
 
 def in_units(noise: Float32[np.ndarray, "size"]) -> Int64[np.ndarray, "size"]:
-    """Normals as integers; these add up exactly, so that the order of summation cannot change the noise."""
+    """Normals as integers in units of 2^-12; sums of these are exact, whatever the order of summation."""
     return (noise * np.float32(RESOLUTION)).astype(np.int64)
 
 
@@ -71,7 +71,7 @@ def with_unit_rms(total: Int64[np.ndarray, "size"]) -> Float32[np.ndarray, "size
 
 
 def energy(total: Int64[np.ndarray, "size"]) -> int:
-    """S.S, exact also where it exceeds 64 bits."""
+    """S.S as a Python integer, exact also where it exceeds 64 bits."""
     whole = total[: total.size // EXACT_SQUARES * EXACT_SQUARES].reshape(-1, EXACT_SQUARES)
     rest = total[whole.size :]
     return sum(np.einsum("ij,ij->i", whole, whole).tolist()) + int(np.dot(rest, rest))
@@ -95,7 +95,7 @@ def affordable(cost: Callable[[int], int], most: int, bits: int) -> int:
 
 
 def plain_noise(address: NoiseAddress, shape: Shape) -> Tensor:
-    """The white noise of an address, for steps without bits."""
+    """The first normals of an address in the shape c f h w: the noise of the start and of steps without bits."""
     return torch.from_numpy(normals(address, int(np.prod(shape)))).reshape(shape)
 
 

@@ -28,36 +28,36 @@ class ChannelCodebook:
     """
 
     ID: ClassVar[int] = 7
-    efficiency: ClassVar[float] = 0.67
+    efficiency: ClassVar[float] = 0.67  # docs/coding.md, section 2
     b: int = uint("log2 of the candidates of a chunk", 2, 20, default=10)
     pad: int = uint("bits that the information of a chunk stays below b", 0, 4, default=2)
 
     @property
     def information(self) -> int:
-        """Information of a chunk in bits."""
+        """Information of a chunk in bits: b - pad, at least 1."""
         return max(1, self.b - self.pad)
 
     def chunk_bits(self, count: int) -> int:
-        """Bits of `count` chunks, in hundredths 59 b + 30 (b - pad) + 8 each: what their indices take on average."""
+        """Bits of `count` chunks: 0.59 b + 0.3 (b - pad) + 0.08 each, the mean length of an index (maths.md, section 5)."""
         return -(-count * (59 * self.b + 30 * self.information + 8) // 100)
 
     def chunks_for(self, shape: Shape, bits: int) -> int:
-        """The most chunks that `bits` pay for, of at least 2 b coordinates each, or a single one."""
+        """The most chunks that `bits` pay for, at most 4096, each of 2 b coordinates or more unless it is the only one."""
         most = min(LARGEST, max(1, int(np.prod(shape)) // (2 * self.b)))
         return min(most, bits * 100 // (59 * self.b + 30 * self.information + 8))
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """Whole chunks."""
+        """The bits of as many chunks as `bits` pay for."""
         return self.chunk_bits(self.chunks_for(shape, bits))
 
     def least_bits(self, shape: Shape) -> int:
-        """One chunk."""
+        """The bits of one chunk."""
         return self.chunk_bits(1)
 
     def prepare(
         self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: Mixing | None = None
     ) -> Mixing | None:
-        """The mixing of the stream; candidates are generated one by one, and kept nowhere."""
+        """The mixing of the stream; candidates are generated one by one in `choose` and not kept."""
         if bits == 0:
             return before
         dims = int(np.prod(shape))
@@ -66,7 +66,7 @@ class ChannelCodebook:
     def choose(
         self, address: NoiseAddress, direction: Tensor, bits: int, prepared: Mixing | None = None
     ) -> tuple[int, Tensor]:
-        """Samples every chunk; where the indices do not fit, the dearest are sampled from fewer candidates."""
+        """Samples every chunk; where the indices do not fit, those with the longest codes take fewer candidates."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
@@ -75,7 +75,7 @@ class ChannelCodebook:
         return symbols, self.noise(address, shape, bits, symbols, chunks.mixing)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: Mixing | None = None) -> Tensor:
-        """Draws the named piece of each chunk."""
+        """Draws the named piece of each chunk; white, of unit mean square."""
         if bits == 0:
             return plain_noise(address, shape)
         chunks = self._chunks(address, shape, bits, prepared)
@@ -83,14 +83,14 @@ class ChannelCodebook:
         return chunks.noise(indices, [False] * chunks.count).reshape(shape)
 
     def delta(self, chunks: Chunks, direction: Tensor) -> np.ndarray:
-        """The mean of the sample, chunk by chunk."""
+        """The mean of the sample, chunk by chunk: along the residual, |delta|^2 = 2 ln(2) P (b - pad)."""
         rows = chunks.split(direction)
         norm = float(np.linalg.norm(rows.astype(np.float64)))
         length = np.sqrt(2 * np.log(2) * self.information * chunks.count)
         return rows * np.float32(length / norm if norm else 0)
 
     def sample(self, chunks: Chunks, delta: np.ndarray) -> Int64[np.ndarray, "b p"]:
-        """Row i: the choice of each chunk among its first 2^i candidates; so the last row is that among all."""
+        """Row i: the choice of each chunk among its first 2^i candidates; the last row is the choice among all."""
         best = np.full(chunks.count, np.inf)
         index = np.zeros(chunks.count, np.int64)
         arrival = np.zeros(chunks.count)
@@ -105,7 +105,7 @@ class ChannelCodebook:
         return np.stack(prefixes)
 
     def fit(self, prefixes: Int64[np.ndarray, "b p"], bits: int) -> int:
-        """Symbols of the last row or, where that takes too many bits, of earlier ones in the dearest chunks."""
+        """Symbols of the last row; where that takes too many bits, chunks with the longest codes take earlier rows."""
         cost = lengths(self.b, self.information)
         row = np.full(prefixes.shape[1], self.b)
         chosen = prefixes[-1].copy()
@@ -125,6 +125,6 @@ class ChannelCodebook:
 
 
 def _waits(chunks: Chunks, index: int) -> Float64[np.ndarray, "p"]:
-    # only the choice depends on them, so that another rounding of the logarithm harms no decoder
+    # only the choice depends on them: a decoder does not compute this logarithm, so its rounding may differ
     drawn = words(at_block(chunks.address, index + 1), chunks.count, Domain.ARRIVALS)
     return -np.log((drawn.astype(np.float64) + 0.5) / 2.0**64)

@@ -24,22 +24,22 @@ class ChunkedCodebook:
     """
 
     ID: ClassVar[int] = 5
-    efficiency: ClassVar[float] = 0.76
+    efficiency: ClassVar[float] = 0.76  # docs/coding.md, section 2
     b: int = uint("bits a chunk", 1, 20, default=10)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """Whole chunks of at least 2 b coordinates, 4096 at most, or a single one."""
+        """b bits for each whole chunk: at most 4096, each of 2 b coordinates or more unless it is the only one."""
         most = min(max(1, int(np.prod(shape)) // (2 * self.b)), LARGEST)
         return self.b * min(bits // self.b, most)
 
     def least_bits(self, shape: Shape) -> int:
-        """One chunk."""
+        """b, the bits of one chunk."""
         return self.b
 
     def prepare(
         self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: Mixing | None = None
     ) -> Mixing | None:
-        """The mixing of the stream; candidates are generated one by one, and kept nowhere."""
+        """The mixing of the stream; candidates are generated one by one in `choose` and not kept."""
         if bits == 0:
             return before
         dims = int(np.prod(shape))
@@ -48,7 +48,7 @@ class ChunkedCodebook:
     def choose(
         self, address: NoiseAddress, direction: Tensor, bits: int, prepared: Mixing | None = None
     ) -> tuple[int, Tensor]:
-        """Keeps a running best of each chunk over all candidates."""
+        """The candidate of each chunk with the largest inner product; ties go to the first."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
@@ -65,7 +65,7 @@ class ChunkedCodebook:
         return symbols, self.noise(address, shape, bits, symbols, chunks.mixing)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: Mixing | None = None) -> Tensor:
-        """Draws the chosen piece of each chunk."""
+        """Draws the named piece of each chunk; white, of unit mean square."""
         if bits == 0:
             return plain_noise(address, shape)
         chunks = self._chunks(address, shape, bits, prepared)

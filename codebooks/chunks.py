@@ -1,4 +1,4 @@
-"""What codebooks of disjoint chunks share: a seeded order, P chunks, and for each a piece of a common atom."""
+"""Shared by codebooks of disjoint chunks: a seeded order, P chunks, and for each chunk a piece of an atom."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Chunks:
 
     @property
     def length(self) -> int:
-        """Coordinates of a chunk."""
+        """Coordinates n = D // P of a chunk; D - n P coordinates are in none."""
         return self.dims // self.count
 
     def split(self, direction: Tensor) -> Float32[np.ndarray, "p n"]:
@@ -36,11 +36,11 @@ class Chunks:
         return rows / peak if peak > 0 else rows
 
     def candidates(self, index: int) -> Float32[np.ndarray, "p n"]:
-        """Candidate `index` of every chunk."""
+        """Candidate `index` of every chunk: consecutive pieces of one atom."""
         return normals(at_block(self.address, index + 1), self.count * self.length).reshape(self.count, self.length)
 
     def products(self, index: int, rows: Float32[np.ndarray, "p n"]) -> Float32[np.ndarray, "p"]:
-        """Inner products of the rows with candidate `index` of every chunk."""
+        """Inner product of each chunk's row with its candidate `index`."""
         return np.einsum("pn,pn->p", self.candidates(index), rows)
 
     def noise(self, indices: list[int], negative: list[bool]) -> Tensor:

@@ -15,7 +15,7 @@ from rfcodec.noise import signs_at
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 
-FEWEST = 16  # sums of fewer +-1 are visibly not normal: the kurtosis of M is 3 - 2 / M
+FEWEST = 16  # a sum of M signs has kurtosis 3 - 2 / M: with fewer than 16 it is too far from a normal's 3
 
 
 @final
@@ -24,35 +24,35 @@ class HadamardCodebook:
     """The signed M of N rows of a Walsh-Hadamard matrix that point most along the residual under seeded signs s.
 
     N is the smallest power of two >= D; z = s (H y)[:D] over its root mean square, y being +-1 at M places, else 0.
-    M + ceil(log2 C(N, M)) bits. Costs N log2 N additions a step. Before scaling, z holds integers from -M to M, so
-    that it is nearly normal only for many: 16 are the least.
+    It takes M + ceil(log2 C(N, M)) bits and costs N log2 N additions a step. Before scaling, z holds integers from -M
+    to M, so that it is nearly normal for large M alone: M is at least 16.
     """
 
     ID: ClassVar[int] = 6
-    efficiency: ClassVar[float] = 0.78
+    efficiency: ClassVar[float] = 0.78  # docs/coding.md, section 2
     m: int = uint("atoms a step; 0: as many as the budget pays for", 0, LARGEST, default=0)
 
     def atom_bits(self, shape: Shape, m: int) -> int:
-        """Bits that name m atoms and their signs."""
+        """Bits that name m atoms and their signs: m + ceil(log2 C(N, m))."""
         return subset_bits(_padded(shape), m) + m
 
     def atoms_for(self, shape: Shape, bits: int) -> int:
-        """The most atoms that `bits` pay for."""
+        """The most atoms that `bits` pay for, at most 4096 and N / 2."""
         return affordable(lambda m: self.atom_bits(shape, m), _most(shape), bits)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """What the largest affordable M costs, or the fixed M if that is affordable."""
+        """The bits of the most atoms that `bits` pay for, or of the fixed m; 0 where `bits` do not pay for the least."""
         least = self.least_bits(shape)
         if bits < least:
             return 0
         return least if self.m else self.atom_bits(shape, self.atoms_for(shape, bits))
 
     def least_bits(self, shape: Shape) -> int:
-        """16 atoms, or the fixed M; N / 2 where there are no more."""
+        """The bits of 16 atoms or of the fixed m, at most of N / 2 atoms."""
         return self.atom_bits(shape, min(self.m or FEWEST, _most(shape)))
 
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
-        """Keeps the M largest coefficients of the transformed direction."""
+        """The M coefficients of the transformed direction with the largest magnitudes, and their signs."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
@@ -61,14 +61,14 @@ class HadamardCodebook:
         return rank_subset(kept) << m | to_mask(negative), _sum(address, shape, kept, negative)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
-        """Transforms the named places."""
+        """The transform of +-1 at the named places, over its root mean square."""
         if bits == 0:
             return plain_noise(address, shape)
         m = self.atoms_for(shape, bits)
         return _sum(address, shape, unrank_subset(symbols >> m, _padded(shape), m), from_mask(symbols, m))
 
     def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
-        """Nothing: a transform is quick."""
+        """None: there is nothing to share with `choose` or `noise`."""
 
 
 def walsh_hadamard(values: Num[np.ndarray, "n"]) -> Num[np.ndarray, "n"]:
@@ -103,7 +103,7 @@ def _coefficients(address: NoiseAddress, direction: Tensor) -> Float32[np.ndarra
     values = direction.cpu().numpy().ravel()
     padded = np.zeros(_padded(direction.shape), np.float32)
     padded[: values.size] = signs_at(address, values.size)
-    if values.any():  # towards nothing, anything that is white is as good
+    if values.any():  # without a direction, the coefficients of the signs alone are as good
         padded[: values.size] *= values / np.abs(values).max()
     return walsh_hadamard(padded)
 
@@ -113,7 +113,7 @@ def _sum(address: NoiseAddress, shape: Shape, kept: list[int], negative: list[bo
     places[kept] = np.where(negative, -1, 1)
     dims = int(np.prod(shape))
     total = walsh_hadamard(places)[:dims].astype(np.int64)
-    if not total.any():  # all that is left lies in the padding
+    if not total.any():  # the first D coordinates are all zero, which only damage can cause
         total[:] = 1
     total *= signs_at(address, dims).astype(np.int64)
     return torch.from_numpy(with_unit_rms(total)).reshape(shape)

@@ -12,7 +12,7 @@ from rfcodec.noise import permutation, signs
 @final
 @dataclass(frozen=True)
 class Mixing:
-    """D coordinates in another order and with other signs. Arrays are read-only; costs a sort of D integers."""
+    """A permutation and signs of D coordinates, a function of the seed; takes a sort of D integers. Arrays are read-only."""
 
     seed: int
     order: Int64[np.ndarray, "n"]
@@ -21,7 +21,7 @@ class Mixing:
 
     @classmethod
     def make(cls, seed: int, dims: int) -> "Mixing":
-        """The mixing of `dims` coordinates in streams of that seed."""
+        """The mixing of `dims` coordinates in streams of that seed; takes a sort, so it is shared between steps."""
         order = permutation(seed, dims)
         inverse = np.empty(dims, np.int64)
         inverse[order] = np.arange(dims)
@@ -29,7 +29,7 @@ class Mixing:
         return cls(seed, order, inverse, signs(seed, dims))
 
     def or_made(self, seed: int, dims: int) -> "Mixing":
-        """Itself where it is that of the seed and the dimensions, else one that is."""
+        """This mixing where seed and number of coordinates agree, else a new one."""
         return self if (self.seed, self.order.size) == (seed, dims) else Mixing.make(seed, dims)
 
     def mix(self, values: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:

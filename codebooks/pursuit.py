@@ -15,7 +15,7 @@ from rfcodec.noise import RESOLUTION
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 
-SHORTLIST = 64  # atoms whose inner products with the noise so far are computed: all K would cost K D products an atom
+SHORTLIST = 64  # inner products with the noise so far are computed for so many atoms: all K would cost K D products an atom
 
 
 class Choice(NamedTuple):
@@ -31,35 +31,35 @@ class PursuitCodebook:
     """DDCM: n_1 = the best of K seeded atoms, n_m = normalise(sqrt(g) n_(m-1) + sqrt(1 - g) z_k), z = n_M.
 
     g = code / (2^C - 1), code 0 keeps n_(m-1): M ceil(log2 K) + (M - 1) C bits. Unless M is fixed it is 4 2^C at most,
-    because hardly a later atom helps. Atom k is block k + 1 of its address; block 0 is plain noise.
+    because later atoms hardly raise the cosine (maths.md, 5). Atom k is block k + 1 of its address; block 0 is plain noise.
     Costs (K + 64 M) D products and normals a step.
     """
 
     ID: ClassVar[int] = 4
-    efficiency: ClassVar[float] = 0.4
+    efficiency: ClassVar[float] = 0.4  # docs/coding.md, section 2: at 300 bits, 0.26 at 900 and more
     k: int = uint("atoms K", 2, 1 << 20, default=8192)
     c: int = uint("bits of a weight, C", 2, 8, default=3)
     m: int = uint("atoms a step; 0: as many as the budget pays for", 0, LARGEST, default=0)
 
     def atom_bits(self, m: int) -> int:
-        """Bits that name m atoms and the weights of all but the first."""
+        """Bits that name m atoms and the weights of all but the first: m ceil(log2 K) + (m - 1) C."""
         return m * self._index_bits + max(0, m - 1) * self.c
 
     def atoms_for(self, bits: int) -> int:
-        """The fixed M, or the most atoms that `bits` pay for: 4 2^C at most, about as many as still help."""
+        """The most atoms that `bits` pay for, at most the fixed m or, where that is 0, 4 2^C."""
         return affordable(self.atom_bits, self.m or 4 << self.c, bits)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """What the largest affordable M costs, or the fixed M if that is affordable."""
+        """The bits of the most atoms that `bits` pay for, or of the fixed m; 0 where `bits` do not pay for them."""
         cost = self.least_bits(shape) if self.m else self.atom_bits(self.atoms_for(bits))
         return cost if cost <= bits else 0
 
     def least_bits(self, shape: Shape) -> int:
-        """One atom, or the fixed M."""
+        """The bits of one atom, or of the fixed m."""
         return self.atom_bits(self.m or 1)
 
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
-        """Adds the atom and weight that increase the cosine most, until none does."""
+        """Adds the atom and weight that increase the cosine most, until none increases it or the bits are spent."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
@@ -69,7 +69,7 @@ class PursuitCodebook:
         return to_integer(np.array(labels, np.int64), self._index_bits + self.c), torch.from_numpy(noise).reshape(shape)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
-        """Adds the named atoms in their order."""
+        """Adds the named atoms with their weights, in their order."""
         if bits == 0:
             return plain_noise(address, shape)
         atoms = self._atoms(address, shape)
@@ -80,7 +80,7 @@ class PursuitCodebook:
         return torch.from_numpy(noise).reshape(shape)
 
     def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
-        """Nothing: atoms are generated in blocks, and kept nowhere."""
+        """None: `choose` generates the atoms in blocks and keeps none."""
 
     @property
     def _index_bits(self) -> int:
@@ -91,7 +91,7 @@ class PursuitCodebook:
 
     def _choices(self, symbols: int, count: int) -> Iterator[Choice]:
         for label in to_labels(symbols, count, self._index_bits + self.c).tolist():
-            # damage may name an atom that there is not; the last one keeps the decoder running
+            # only damage names an atom beyond the last; the last one is taken then, so that decoding goes on
             yield Choice(min(label & ((1 << self._index_bits) - 1), self.k - 1), label >> self._index_bits)
 
 
@@ -139,7 +139,7 @@ class Search:
 
     @classmethod
     def begin(cls, atoms: Atoms, direction: Float32[np.ndarray, "d"], grid: Float64[np.ndarray, "g"]) -> "Search":
-        """One pass over all atoms."""
+        """Draws every atom once: K D normals and 2 K D products."""
         wanted = direction / max(float(np.abs(direction).max()), np.finfo(np.float32).tiny)
         wanted /= max(float(np.linalg.norm(wanted)), 1.0)
         pairs = [(block @ wanted, np.einsum("kd,kd->k", block, block)) for block in atoms.blocks()]
@@ -147,7 +147,7 @@ class Search:
         return cls(atoms, wanted.astype(np.float64), products / np.sqrt(atoms.size), energies / atoms.size, grid)
 
     def run(self, count: int) -> tuple[list[Choice], Float32[np.ndarray, "d"]]:
-        """`count` choices and their noise; after the first that changes nothing, none would."""
+        """`count` choices and their noise; stops at the first that has code 0, since all later ones would have it too."""
         choices = [self.first()]
         noise = self.atoms.signed_sum([choices[0].atom], [False])
         while len(choices) < count and (choice := self.best(noise)).code:
@@ -160,7 +160,7 @@ class Search:
         return Choice(int(np.argmax(self.products / np.sqrt(self.energies))), 0)
 
     def best(self, noise: Float32[np.ndarray, "d"]) -> Choice:
-        """The most useful atom and weight; code 0 where none increases the cosine."""
+        """Of the SHORTLIST atoms, the atom and weight with the largest cosine; code 0 where none increases it."""
         along = float(noise @ self.wanted) / np.sqrt(noise.size)
         alone = np.zeros(self.atoms.count)
         promise = np.maximum.reduce(list(cosines(along, self.grid, self.products, self.energies, alone)))

@@ -1,6 +1,6 @@
-"""Top-M codebook: the signed sum of the M atoms, of K seeded ones, that point most along the residual.
+"""Top-M codebook: the signed sum of the M of K seeded atoms with the largest inner products with the residual.
 
-Turbo-DDCM's (arXiv 2511.06424), over all latent frames at once; the set is sent as its rank.
+It is Turbo-DDCM's (arXiv 2511.06424), over all latent frames at once; the set is sent as its rank.
 """
 
 from dataclasses import dataclass
@@ -27,29 +27,29 @@ class TopMCodebook:
     """
 
     ID: ClassVar[int] = 2
-    efficiency: ClassVar[float] = 0.6
+    efficiency: ClassVar[float] = 0.6  # docs/coding.md, section 2: 0.68 at 300 bits to 0.39 at 8640
     k: int = uint("atoms K", 2, 1 << 20, default=4096)
     m: int = uint("atoms a step; 0: as many as the budget pays for", 0, LARGEST, default=0)
 
     def atom_bits(self, m: int) -> int:
-        """Bits that name m atoms and their signs."""
+        """Bits that name m atoms and their signs: m + ceil(log2 C(K, m))."""
         return subset_bits(self.k, m) + m
 
     def atoms_for(self, bits: int) -> int:
-        """The most atoms that `bits` pay for."""
+        """The most atoms that `bits` pay for, at most 4096 and K / 2."""
         return affordable(self.atom_bits, min(LARGEST, self.k // 2), bits)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """What the largest affordable M costs, or the fixed M if that is affordable."""
+        """The bits of the most atoms that `bits` pay for, or of the fixed m; 0 where `bits` do not pay for them."""
         cost = self.least_bits(shape) if self.m else self.atom_bits(self.atoms_for(bits))
         return cost if cost <= bits else 0
 
     def least_bits(self, shape: Shape) -> int:
-        """One atom, or the fixed M."""
+        """The bits of one atom, or of the fixed m."""
         return self.atom_bits(min(max(self.m, 1), self.k // 2))
 
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
-        """Keeps the M largest absolute inner products."""
+        """The M atoms with the largest absolute inner products with `direction`, and the signs of these."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
@@ -59,7 +59,7 @@ class TopMCodebook:
         return symbols, self.noise(address, shape, bits, symbols)
 
     def noise(self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: None = None) -> Tensor:
-        """Draws the named atoms alone."""
+        """The signed sum of the named atoms over its root mean square; only these atoms are drawn."""
         if bits == 0:
             return plain_noise(address, shape)
         m = self.atoms_for(bits)
@@ -67,7 +67,7 @@ class TopMCodebook:
         return torch.from_numpy(self._atoms(address, shape).signed_sum(kept, from_mask(symbols, m))).reshape(shape)
 
     def prepare(self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: None = None) -> None:
-        """Nothing: atoms are generated in blocks, and kept nowhere."""
+        """None: `choose` generates the atoms in blocks and keeps none."""
 
     def _atoms(self, address: NoiseAddress, shape: Shape) -> Atoms:
         return Atoms(address, 1, self.k, int(np.prod(shape)))

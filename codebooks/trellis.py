@@ -21,7 +21,7 @@ from rfcodec.noise import normals
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 
-STATES_PER_COORDINATE = 16  # bounds the search: a stage of n coordinates has at most 16 n states
+STATES_PER_COORDINATE = 16  # a stage of n coordinates has at most 16 n states, which bounds the search (docs/adr/0009)
 FAST_FACTORS = (2, 3, 5, 7, 11)
 ANY_LENGTH_BELOW = 256  # transforms this short are fast enough at any length
 
@@ -50,7 +50,7 @@ def fast_length(limit: int) -> int:
 @final
 @dataclass(frozen=True)
 class PreparedTrellis:
-    """What a coded step needs beside its direction or symbols; the spectrum for a search alone. Arrays are read-only."""
+    """What a coded step needs beside its direction or symbols; `spectrum` is None for a replay. Arrays are read-only."""
 
     mixing: Mixing
     carrier: Float32[np.ndarray, "count"]
@@ -60,15 +60,15 @@ class PreparedTrellis:
 @final
 @dataclass(frozen=True)
 class TrellisCodebook:
-    """Best path through circular shifts of seeded sequences, the default: 0.92 to 0.94 of the bound.
+    """Best path through circular shifts of seeded sequences, the default: 0.93 to 0.94 of the bound at 300 to 8640 bits.
 
     Stage l owns n seeded normals; its atoms are their circular shifts with both signs. They label the branches of a shift
-    register (codebooks/viterbi.py), many branches each. The symbols are the register's inputs, q bits a stage.
+    register (codebooks/viterbi.py), each atom many branches. The symbols are the register's inputs, q bits a stage.
     Costs D log D, and S 2^q <= 16 n 2^q a stage: a fixed number of operations per coordinate.
     """
 
     ID: ClassVar[int] = 1
-    efficiency: ClassVar[float] = 0.93
+    efficiency: ClassVar[float] = 0.93  # docs/coding.md, section 2
     branch_bits: int = uint("bits a stage, q", 1, 6, default=2)
     memory: int = uint("log2 of the most states of the register", 1, 20, default=14)
 
@@ -80,18 +80,18 @@ class TrellisCodebook:
         return TrellisLayout(stages, length, 1 << states)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
-        """Whole stages of at least 2^(2 q - 1) coordinates each."""
+        """q bits for each whole stage, each of at least 2^(2 q - 1) coordinates."""
         most = int(np.prod(shape)) >> (2 * self.branch_bits - 1)
         return min(bits // self.branch_bits, most) * self.branch_bits
 
     def least_bits(self, shape: Shape) -> int:
-        """One stage."""
+        """q, the bits of one stage."""
         return self.branch_bits
 
     def prepare(
         self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: PreparedTrellis | None = None
     ) -> PreparedTrellis | None:
-        """Noise and, for a search, the base spectra of its stages; the mixing is that of the step before."""
+        """Plain noise and, for a search, the base spectra of its stages; takes over the mixing of the step before."""
         if bits == 0:
             return before
         dims = int(np.prod(shape))
@@ -103,7 +103,7 @@ class TrellisCodebook:
     def choose(
         self, address: NoiseAddress, direction: Tensor, bits: int, prepared: PreparedTrellis | None = None
     ) -> tuple[int, Tensor]:
-        """Viterbi search for the path with the largest inner product with `direction`, on the device it lies on."""
+        """Viterbi search for the path with the largest inner product with `direction`, on the device of `direction`."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
@@ -123,7 +123,7 @@ class TrellisCodebook:
     def noise(
         self, address: NoiseAddress, shape: Shape, bits: int, symbols: int, prepared: PreparedTrellis | None = None
     ) -> Tensor:
-        """Walks the register through the symbols."""
+        """The noise of the path that the symbols name: plain noise, rotated and negated stage by stage."""
         if bits == 0:
             return plain_noise(address, shape)
         ready = prepared or self.prepare(address, shape, bits, search=False)

@@ -15,7 +15,7 @@ from torch import Tensor
 STRIDES = (17, 19)  # positions between the windows that neighbouring branches read
 CHUNK_STAGES = 128  # extended at a time, which bounds the memory
 WINDOW_STAGES = 128
-OVERLAP_STAGES = 96  # where a window begins is forgotten after them
+OVERLAP_STAGES = 96  # after so many stages the start state hardly matters: at most 0.1 % of the score (docs/adr/0009)
 
 
 @final
@@ -33,12 +33,12 @@ class Register:
 
     @property
     def branches(self) -> int:
-        """2^q."""
+        """2^q branches from each state."""
         return 1 << self.branch_bits
 
     @property
     def heads(self) -> int:
-        """Values of h: states over branches."""
+        """Number of values of h: S / 2^q."""
         return self.states >> self.branch_bits
 
     @property
@@ -48,12 +48,12 @@ class Register:
 
     @property
     def stride(self) -> int:
-        """17, or 19 where n is a multiple of 17: windows must not fall together modulo 2n."""
+        """17, or 19 where n is a multiple of 17: two windows must not be the same modulo 2n."""
         return STRIDES[self.length % STRIDES[0] == 0]
 
     @property
     def reach(self) -> int:
-        """Positions that are read, counted on beyond 2n."""
+        """Number of positions that branches read, before these are taken modulo 2n."""
         return (self.heads // self.run * self.branches**2 - 1) * self.stride + self.run
 
     def signed_shift(self, state: int, label: int) -> int:
@@ -63,7 +63,7 @@ class Register:
         return (window * self.stride + head % self.run) % (2 * self.length)
 
     def next_state(self, state: int, label: int) -> int:
-        """The state that `label` leads to."""
+        """The state after `label`: label S / 2^q + h."""
         return label * self.heads + (state >> self.branch_bits)
 
     def walk(self, labels: UInt8[np.ndarray, "l"]) -> list[int]:
@@ -128,7 +128,7 @@ def best_path_in_windows(
 ) -> UInt8[np.ndarray, "l"]:
     """`best_path` on any device, window + overlap stages deep instead of l: windows of stages run side by side.
 
-    Each begins `overlap` stages early, with all states alike, which is forgotten by the time its own stages begin.
+    Each begins `overlap` stages early with all states at score 0, which hardly changes the path in its own stages.
     """
     stages = len(scores)
     overlap = overlap if stages > window else 0

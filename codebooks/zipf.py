@@ -14,8 +14,8 @@ FRACTION_BITS = 24  # of the exponent
 def frequencies(bits: int, information: int) -> Int64[np.ndarray, "k"]:
     """Frequencies of the indices 0 to 2^bits - 1 under p(k) ~ (k + 1)^-s, in total 2^24, none of them 0.
 
-    s = 1 + 1 / (information + ln(e + 1) / e), the information in bits (Vonderfecht and Liu, arXiv 2501.09815). Made of
-    operations that IEEE 754 rounds correctly, and of integers, so that the table is the same on every machine.
+    s = 1 + 1 / (information + ln(e + 1) / e), the information in bits (Vonderfecht and Liu, arXiv 2501.09815). Operations
+    are of integers or rounded correctly by IEEE 754, so that the table is the same on every machine.
     """
     count = 1 << bits
     weights = (_powers(count, information) * 2**32).astype(np.int64)
@@ -44,7 +44,7 @@ def _starts(bits: int, information: int) -> Int64[np.ndarray, "k"]:
 
 @lru_cache(maxsize=8)
 def lengths(bits: int, information: int) -> Float64[np.ndarray, "k"]:
-    """Bits that each index takes."""
+    """Bits of the code of each index: 24 - log2 of its frequency."""
     return TOTAL_BITS - np.log2(frequencies(bits, information))
 
 
@@ -63,7 +63,7 @@ def encode_indices(indices: Sequence[int], bits: int, information: int, width: i
 
 
 def decode_indices(value: int, count: int, bits: int, information: int, width: int) -> list[int]:
-    """Inverse of `encode_indices`; every v < 2^width names something."""
+    """Inverse of `encode_indices`; every value below 2^width names legal indices, also a damaged one."""
     table, starts = frequencies(bits, information), _starts(bits, information)
     point, size = value << TOTAL_BITS * count - width, 1
     indices = []

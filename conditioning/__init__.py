@@ -1,3 +1,3 @@
-"""Conditioning plugins of rfcodec: what a GOP is conditioned on, as bytes and back."""
+"""Conditioning plugins of rfcodec: modes that emit and read what conditions a GOP, still coders, correctors, captioners."""
 
 DISTRIBUTION = "rfcodec"

@@ -19,7 +19,7 @@ from rfcodec.support.torchvision_repair import repair_torchvision
 
 AUTO = "Salesforce/blip-image-captioning-base"  # 0.25 billion parameters, BSD-3-Clause
 MOST_TOKENS = 64
-MOST_PICTURES = 4  # one by one, pictures fill the context of a chat model fast
+MOST_PICTURES = 4  # separate pictures take many tokens of a chat model's context
 SENTENCE = (
     "in one sentence of at most 40 words: who or what is seen, what happens, where, and how the camera moves. "
     "Answer with that sentence alone."
@@ -27,16 +27,16 @@ SENTENCE = (
 ASK_VIDEO = f"Describe this video {SENTENCE}"
 ASK_PICTURES = f"These pictures are frames of one video, in order. Describe the video {SENTENCE}"
 BY_HAND = "or write the prompt by hand with --prompt"
-# what transformers raises on a folder or an architecture that is not for this
+# errors of transformers for a folder or an architecture that is no captioner
 MODEL_FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ImportError, RuntimeError)
 
 
 @final
 class TransformersCaptioner:
-    """A model of transformers that writes text about pictures: BLIP, GIT and the like, or a chat model that sees.
+    """A model of transformers that writes text about pictures: BLIP, GIT and the like, or a chat model that takes pictures.
 
-    `model` is a folder, a hub id or "auto"; `device` is torch's. The model is opened for each caption and let go of after
-    it, so that the backbone has the memory. Greedy search: equal frames give equal words on one machine.
+    `model` is a folder, a hub id or "auto"; `device` is torch's. The model is opened for each caption and freed after it,
+    so that the backbone has the memory. Greedy search: equal frames give equal words on one machine.
     """
 
     def __init__(self, model: str, device: str) -> None:
@@ -46,8 +46,8 @@ class TransformersCaptioner:
     def caption(self, frames: Frames) -> str:
         """One line of text about frames in temporal order.
 
-        Chat models see all frames as a video, or a few as pictures; others see the middle one. Raises MissingWeights,
-        ConfigError for a model that writes no captions, and InputError where it has nothing to say.
+        Chat models get all frames as a video, or at most MOST_PICTURES as pictures; others get the middle frame. Raises
+        MissingWeights, ConfigError for a model that writes no captions, InputError for an empty caption.
         """
         with _quiet():
             processor, model = self._open()
@@ -69,7 +69,7 @@ class TransformersCaptioner:
         # half precision is slow on a CPU, and lacks some operators there
         dtype = "float32" if self._device == "cpu" else "auto"
         try:
-            # the others do not tell a model that is not there from one that is not for this
+            # the calls below raise the same error for a missing model and for one that is no captioner
             cached_file(self._name, "config.json")
             processor = AutoProcessor.from_pretrained(self._name, trust_remote_code=False)
             model: Any = AutoModelForImageTextToText.from_pretrained(self._name, dtype=dtype, trust_remote_code=False)
@@ -92,7 +92,7 @@ class TransformersCaptioner:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Transformers without bars and advice, which would stand among the lines of the command line."""
+    """Transformers without progress bars and advice, which would mix with the output of the command line."""
     repair_torchvision()
     from transformers.utils import logging
 
@@ -116,7 +116,7 @@ def _write(processor: Any, model: Any, frames: Frames) -> str:
         **inputs.to(model.device, model.dtype), do_sample=False, num_beams=1, max_new_tokens=MOST_TOKENS
     )[0]
     asked = inputs["input_ids"][0] if "input_ids" in inputs else tokens[:0]
-    # decoder-only models repeat what they were asked
+    # decoder-only models repeat the prompt
     if tokens[: len(asked)].equal(asked.to(tokens.device)):
         tokens = tokens[len(asked) :]
     return processor.decode(tokens, skip_special_tokens=True)
@@ -124,7 +124,7 @@ def _write(processor: Any, model: Any, frames: Frames) -> str:
 
 def _chat_inputs(processor: Any, frames: Frames) -> Any:
     if getattr(processor, "video_processor", None) and "video" in str(processor.chat_template):
-        # some templates write the time of each frame, which is not known here: one a second
+        # some templates write the time of each frame; it is not known here, so one a second is given
         times = {"total_num_frames": len(frames), "fps": 1.0, "frames_indices": [*range(len(frames))]}
         media: dict[str, Any] = {"videos": [frames], "video_metadata": [times], "do_sample_frames": False}
         content = [{"type": "video"}, {"type": "text", "text": ASK_VIDEO}]
@@ -134,7 +134,7 @@ def _chat_inputs(processor: Any, frames: Frames) -> Any:
         content = [*({"type": "image"} for _ in places), {"type": "text", "text": ASK_PICTURES}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     begins = processor.tokenizer.bos_token
-    # a template that writes the first token leaves none to the tokenizer
+    # where the template writes the first token, the tokenizer must not add another
     more = {"add_special_tokens": False} if begins and text.startswith(begins) else {}
     return processor(text=[text], return_tensors="pt", **media, **more)
 

@@ -1,4 +1,4 @@
-"""Correction of the latents that the next GOP stands on: transform, uniform quantiser, range coder; and GVCC's."""
+"""Correction of carried frames, which the next GOP continues: transform, uniform quantiser, range coder; and GVCC's."""
 
 import math
 import zlib
@@ -43,7 +43,7 @@ class TransformCorrector:
     ID: ClassVar[int] = 1
 
     def encode(self, residual: Tensor, max_bytes: int) -> bytes:
-        """The finest quantiser whose bytes fit; empty where none does."""
+        """The coding with the finest quantiser that fits in max_bytes; b"" where none fits."""
         spectrum = scipy.fft.dctn(residual.cpu().numpy(), axes=(2, 3), norm="ortho")
         zones = _zones(spectrum.shape)
         low, high, best = _finest_unclipped(spectrum), STEP_COUNT - 1, b""
@@ -57,7 +57,7 @@ class TransformCorrector:
         return best
 
     def decode(self, data: bytes, shape: Shape) -> Tensor:
-        """The correction c f h w; zero for no data. Raises BitstreamError on damaged data."""
+        """The correction c f h w, zero for b""; raises BitstreamError on damaged data."""
         if not data:
             return torch.zeros(shape)
         levels, step = _read(ByteReader(data), _zones(shape), shape)
@@ -123,7 +123,7 @@ def _decode(decoder: Any, decay: int, count: int) -> Int32[np.ndarray, "count"]:
 
 @lru_cache(maxsize=len(DECAYS))
 def _model(decay: int) -> Any:
-    # products alone, which every platform rounds alike
+    # products only: every platform rounds these alike
     powers = np.cumprod(np.full(LARGEST, float(DECAYS[decay - 1])))
     weights = np.concatenate([powers[::-1], [1.0], powers])
     return stream.model.Categorical((weights / weights.sum()).astype(np.float32), perfect=False)
@@ -141,14 +141,14 @@ def _nearest_decay(mean_magnitude: float) -> int:
 class ZlibCorrector:
     """GVCC's residual (arXiv 2603.26571): each channel over its largest magnitude in 8 bits, deflated.
 
-    payload: one float32 a channel, lowest byte first, then the deflated signed bytes in the order c f h w. It has one size
-    only: nothing is sent where that does not fit.
+    payload: one float32 a channel, lowest byte first, then the deflated signed bytes in the order c f h w. It has no
+    quantiser to choose: where it does not fit, nothing is sent.
     """
 
     ID: ClassVar[int] = 2
 
     def encode(self, residual: Tensor, max_bytes: int) -> bytes:
-        """The residual, or nothing."""
+        """The coded residual, or b"" where it takes more than max_bytes."""
         values = residual.cpu().numpy().astype(np.float32)
         scales = np.abs(values).max(axis=(1, 2, 3), keepdims=True)
         levels = np.rint(values / np.maximum(scales, FINEST_STEP) * EIGHT_BITS).astype(np.int8)
@@ -156,7 +156,7 @@ class ZlibCorrector:
         return data if len(data) <= max_bytes else b""
 
     def decode(self, data: bytes, shape: Shape) -> Tensor:
-        """The correction c f h w; zero for no data. Raises InvalidField on damaged data."""
+        """The correction c f h w, zero for b""; raises InvalidField on damaged data."""
         if not data:
             return torch.zeros(shape)
         head, size = 4 * shape[0], math.prod(shape)

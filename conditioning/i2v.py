@@ -21,7 +21,7 @@ from rfcodec.types import GopSpan
 
 @final
 class ImageToVideo:
-    """A chain of GOPs; side information is a still in the first and the chained frame's error in the others."""
+    """A chain of GOPs; side information is a still in GOP 0, in the others the error of the frame they continue."""
 
     ID: ClassVar[int] = 2
     chained: ClassVar[bool] = True
@@ -31,18 +31,18 @@ class ImageToVideo:
         self._still, self._prompt = still, prompt
 
     def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
-        """Overlapping GOPs; all but the last carry their last latent frame into the next."""
+        """Overlapping GOPs; each but the last has one carried latent frame, GOP 0 one reference."""
         for span in shared_spans(num_frames, gop):
             yield replace(span, references=int(span.index == 0), carried=int(span.stop < num_frames))
 
     def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
-        """The first frame as a still, or how far the chained frame is off."""
+        """GOP 0: the first frame as a still; others: the rmse of the last decoded frame of the GOP before."""
         if previous is None:
             return write_reference(self._still, 0, frames[0], max_bytes)
         return write_rmse(rmse(frames[0], previous.frames[-1]))
 
     def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
-        """The still, or the last frame of the GOP before; further references where the stream has any."""
+        """The text; in GOP 0 the references sent, else the last frame of the GOP before and further references, if any."""
         reader = ByteReader(side_info)
         if span.index == 0:
             return Known(self._prompt, read_references(self._still, reader, span, needed=(0,)))

@@ -11,9 +11,9 @@ from rfcodec.types import GopSpan
 
 @final
 class GvccImageToVideo:
-    """I2V in everything but the corrector.
+    """I2V with another corrector.
 
-    `correction_share` must leave the residual room: with 0, the default, none is sent.
+    `correction_share` must be large enough for the residual; with 0, the default, none is sent.
     """
 
     ID: ClassVar[int] = 4
@@ -24,13 +24,13 @@ class GvccImageToVideo:
         self._inner = ImageToVideo(still, prompt, self.corrector)
 
     def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
-        """As I2V."""
+        """The GOPs of I2V."""
         return self._inner.plan(num_frames, gop)
 
     def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
-        """As I2V."""
+        """The side information of I2V."""
         return self._inner.emit(frames, span, max_bytes, previous)
 
     def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
-        """As I2V."""
+        """What I2V reads from the same bytes."""
         return self._inner.read(side_info, span, previous)

@@ -1,4 +1,4 @@
-"""The GOP structure of modes with reference frames, and how a reference stands in side information."""
+"""The GOP structure of modes with reference frames, and the coding of references in side information."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -22,23 +22,23 @@ def shared_spans(num_frames: int, gop: int) -> Iterator[GopSpan]:
 
 
 def rmse(source: Frame, coded: Frame) -> float:
-    """Root mean square error in grey levels, rounded up to what can be sent."""
+    """Root mean square error over all RGB samples in grey levels, rounded up to a quarter."""
     error = math.sqrt(float(np.mean((source.astype(np.float32) - coded) ** 2)))
     return math.ceil(error * RMSE_STEPS) / RMSE_STEPS
 
 
 def write_rmse(value: float) -> bytes:
-    """A varint of quarters."""
+    """A varint of quarters of a grey level."""
     return varint(round(value * RMSE_STEPS))
 
 
 def read_rmse(reader: ByteReader) -> float:
-    """Inverse of `write_rmse`."""
+    """Inverse of `write_rmse`; raises BitstreamError."""
     return reader.varint() / RMSE_STEPS
 
 
 def write_reference(still: StillCoder, position: int, frame: Frame, max_bytes: int) -> bytes:
-    """Position, size, error and coding of a reference frame, in about max_bytes."""
+    """Position in the GOP, size, error and still of a reference frame; in about max_bytes where the still coder can."""
     data = still.encode(frame, max(max_bytes - 5, 1))
     coded = still.decode(data)
     return varint(position) + varint(len(data)) + write_rmse(rmse(frame, coded)) + data

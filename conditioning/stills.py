@@ -1,4 +1,4 @@
-"""Still coders: how a reference frame becomes bytes."""
+"""Still coders, which code reference frames: avif, png, trajectory (docs/bitstream.md, section 5)."""
 
 import io
 import zlib
@@ -11,7 +11,7 @@ from PIL import Image
 from rfcodec.errors import InvalidField
 from rfcodec.protocols import Frame, IntraCoder
 
-# An AVIF file begins with much the same 280 bytes every time; deflate with this dictionary shrinks them to about 70.
+# AVIF files begin with nearly the same 280 bytes; deflate with this dictionary makes about 70 of them.
 AVIF_DICTIONARY = bytes.fromhex(
     "00000020667479706176696600000000617669666d6966316d6961664d413142000000eb6d657461000000000000002168646c720000000000000000"
     "7069637400000000000000000000000000000000"
@@ -21,7 +21,7 @@ AVIF_DICTIONARY = bytes.fromhex(
     "0d0006800000001769706d61000000000000000100010401028304000004096d64617412000a0a18"
 )
 QUALITIES = 101
-# what Pillow raises on damaged data
+# errors of Pillow and zlib for damaged data
 STILL_FAULTS = (
     OSError,
     SyntaxError,
@@ -33,13 +33,13 @@ STILL_FAULTS = (
     Image.DecompressionBombError,
 )
 SCALES = 4
-ASTRAY = 31  # by so many qualities hasty files may mislead
-HASTY, CAREFUL = 9, 4  # speeds of AOM: careful files are a seventh smaller, and take ten times as long
+ASTRAY = 31  # the quality that fast files suggest may be wrong by so much
+HASTY, CAREFUL = 9, 4  # speeds of AOM: files at speed 4 are a seventh smaller than at 9, and take ten times as long
 
 
 @final
 class AvifStill:
-    """AVIF in 4:2:0, at full, half, quarter or eighth size: the first byte says which, the rest is deflated AVIF."""
+    """AVIF in 4:2:0 at 2^-n of the size: the first byte is n, 0 to 3, the rest is deflated AVIF."""
 
     ID: ClassVar[int] = 1
 
@@ -47,7 +47,7 @@ class AvifStill:
         self._size = (width, height)
 
     def encode(self, frame: Frame, max_bytes: int) -> bytes:
-        """The candidate with the least squared error that fits; the smallest of all where none does."""
+        """The candidate with the least squared error that fits in max_bytes; the smallest of all where none fits."""
         candidates = [*self._candidates(frame, max_bytes)]
         fitting = [data for data in candidates if len(data) <= max_bytes]
         if not fitting:
@@ -55,7 +55,7 @@ class AvifStill:
         return min(fitting, key=lambda data: float(np.mean((self.decode(data).astype(np.float32) - frame) ** 2)))
 
     def decode(self, data: bytes) -> Frame:
-        """The frame, scaled up where it was coded smaller."""
+        """The frame, scaled up where it was coded at a smaller size; raises InvalidField on damaged data."""
         if not data or data[0] >= SCALES:
             raise InvalidField("an AVIF still does not say its scale")
         size = _scaled(self._size, data[0])
@@ -98,7 +98,7 @@ class AvifStill:
 
 @final
 class PngStill:
-    """Lossless PNG, for tests: costs what it costs."""
+    """Lossless PNG, for tests; max_bytes is ignored."""
 
     ID: ClassVar[int] = 2
 
@@ -106,19 +106,19 @@ class PngStill:
         self._size = (width, height)
 
     def encode(self, frame: Frame, max_bytes: int) -> bytes:
-        """The exact frame, whatever the budget."""
+        """The frame without loss, also where that takes more than max_bytes."""
         buffer = io.BytesIO()
         Image.fromarray(frame).save(buffer, "PNG", optimize=True)
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Frame:
-        """The exact frame."""
+        """The frame without loss; raises InvalidField on damaged data."""
         return np.asarray(_open(data, "PNG", self._size))
 
 
 @final
 class TrajectoryStill:
-    """The backbone codes the frame as a GOP of its own: no second codec at all."""
+    """The backbone codes the frame as a GOP of one frame: no second codec is needed."""
 
     ID: ClassVar[int] = 3
 
@@ -126,11 +126,11 @@ class TrajectoryStill:
         self._intra = intra
 
     def encode(self, frame: Frame, max_bytes: int) -> bytes:
-        """Symbols of a trajectory of one frame."""
+        """A still header and the symbols of a trajectory of one frame, from the IntraCoder."""
         return self._intra.encode(frame, max_bytes)
 
     def decode(self, data: bytes) -> Frame:
-        """The trajectory, replayed."""
+        """The frame from the replayed trajectory; raises BitstreamError on damaged data."""
         return self._intra.decode(data)
 
 
@@ -139,7 +139,7 @@ def _scaled(size: tuple[int, int], scale: int) -> tuple[int, int]:
 
 
 def _largest_fitting(pack: Callable[[int, bool], bytes], max_bytes: int) -> bytes:
-    """The best quality that fits: hasty files find about where it is, careful ones, which are smaller, the place itself."""
+    """The best quality that fits: files at speed 9 give a range, files at speed 4, which are smaller, the quality in it."""
     low, high = 0, QUALITIES - 1
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""T2V: nothing but text conditions a GOP, and text stands in the sequence header.
+"""T2V: text alone conditions a GOP, and the text is in the sequence header.
 
 GOP 0          GOP 1          GOP 2
 [0 ... 32]     [33 ... 65]    [66 ... 98]      disjoint, independent
@@ -24,16 +24,16 @@ class TextToVideo:
         self._prompt = prompt
 
     def plan(self, num_frames: int, gop: int) -> Iterator[GopSpan]:
-        """Disjoint GOPs; the last one may be shorter."""
+        """Disjoint GOPs of `gop` frames; the last one may be shorter."""
         for index, start in enumerate(range(0, num_frames, gop)):
             yield GopSpan(index, start, min(start + gop, num_frames))
 
     def emit(self, frames: Frames, span: GopSpan, max_bytes: int, previous: Decoded | None) -> bytes:
-        """Nothing."""
+        """Always b"": the prompt is in the sequence header."""
         return b""
 
     def read(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Known:
-        """The text."""
+        """The prompt; raises InvalidField where there is side information."""
         if side_info:
             raise InvalidField(f"T2V has no side information, the GOP holds {len(side_info)} bytes of it")
         return Known(self._prompt)

@@ -1,4 +1,4 @@
-"""Value types that all parts share.
+"""Value types that several parts share.
 
 Axis legend: c channels, f latent frames, h latent rows, w latent columns; frames of video are `t y x 3`.
 """
@@ -17,7 +17,10 @@ Frame = UInt8[np.ndarray, "y x 3"]
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """Size, length and speed of a video: width and height in pixels, num_frames >= 1, fps in frames per second."""
+    """Size, length and speed of a video: width and height in pixels, fps in frames per second.
+
+    num_frames is 0 in a header that leaves the length to the end mark, else at least 1.
+    """
 
     width: int
     height: int
@@ -32,7 +35,7 @@ class VideoFormat:
 
 @dataclass(frozen=True, slots=True)
 class RawLayout:
-    """What a raw planar yuv420p file of 8 bits does not say: width and height in pixels, fps in frames per second."""
+    """What a raw planar yuv420p file of 8 bits lacks: width and height in pixels, fps in frames per second."""
 
     width: int
     height: int
@@ -48,8 +51,8 @@ class RawLayout:
 class GopSpan:
     """Source frames [start, stop) of one group of pictures.
 
-    The first `overlap` frames were shown by the GOP before; `references` reference frames are paid for by this GOP; the
-    last `carried` latent frames are those that the next GOP continues.
+    The GOP before has shown the first `overlap` frames; this GOP's budget pays for `references` reference frames; the next
+    GOP continues the last `carried` latent frames.
     """
 
     index: int
@@ -61,18 +64,18 @@ class GopSpan:
 
     @property
     def num_frames(self) -> int:
-        """Frames that the GOP codes."""
+        """Frames that the GOP codes, those of the overlap included."""
         return self.stop - self.start
 
     @property
     def num_shown(self) -> int:
-        """Frames that the GOP adds to the output."""
+        """Frames that the GOP adds to the output, without the overlap."""
         return self.num_frames - self.overlap
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseAddress:
-    """Where a noise vector lives: a 64-bit seed, the GOP, the step (0 is the start at t = 1) and a block within it."""
+    """What a noise vector is a function of: a 64-bit seed, the GOP, the step (0 is the start at t = 1), the block."""
 
     seed: int
     gop: int
@@ -85,8 +88,8 @@ class Geometry:
     """How latents relate to frames.
 
     A GOP has 1 + k * temporal frames and 1 + k latent frames, at least `least`; each latent sample covers
-    spatial x spatial pixels; width and height must be multiples of `multiple`. Where a first frame is known, the first
-    `given` latent frames are that frame's own and carry no bits.
+    spatial x spatial pixels; width and height must be multiples of `multiple`. Where a first frame is known, it replaces
+    the first `given` latent frames, which then carry no bits.
     """
 
     channels: int
@@ -97,7 +100,7 @@ class Geometry:
     least: int = 1
 
     def latent_frame(self, position: int) -> int:
-        """Number of the latent frame that holds a frame of the GOP."""
+        """Number of the latent frame that holds frame `position` of the GOP: ceil(position / temporal)."""
         return -(-position // self.temporal)
 
     def padded_frames(self, num_frames: int) -> int:
@@ -115,7 +118,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a backbone is: name, hash of its weights (8 bytes) and the arithmetic it computes with."""
+    """Name of a backbone, hash of its weights (8 bytes), and the arithmetic it computes with; all in the sequence header."""
 
     name: str
     weights: bytes
@@ -126,7 +129,7 @@ class Identity:
 class InformationProfile:
     """mmse(t): mean squared error per latent dimension of x0_hat along the true trajectory.
 
-    A table over increasing ln A, A = (1 - t) / t; between its points ln mmse is linear, outside it is constant.
+    A table over increasing ln A, A = (1 - t) / t; ln mmse is linear between its points and constant beyond them.
     """
 
     log_snr: tuple[float, ...]

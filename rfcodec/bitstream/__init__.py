@@ -1,1 +1,1 @@
-"""Integers and bytes only: nothing here knows a tensor or a model."""
+"""Integers and bytes only: no module here computes with tensors or calls a model."""

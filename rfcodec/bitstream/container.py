@@ -30,7 +30,7 @@ END_BYTES = unit_size(len(fields.write(EndMark(0, 0, 0))))
 @final
 @dataclass(frozen=True)
 class Index:
-    """Where the groups of units begin."""
+    """The first byte of each GOP's units, so that a reader can begin at any GOP."""
 
     offsets: tuple[int, ...] = increments("byte of each GOP unit from the start of the file", 2**31 - 1)
 
@@ -38,7 +38,7 @@ class Index:
 @final
 @dataclass(frozen=True)
 class GopRecord:
-    """All units of one GOP. `intact` is False where symbols are cut short or doubtful."""
+    """All units of one GOP. `intact` is False where symbols are cut short or fail their checksum."""
 
     header: GopHeader
     side_info: bytes = b""
@@ -48,7 +48,7 @@ class GopRecord:
 
 
 def closing_bytes(gop_bytes: Iterable[int]) -> int:
-    """The most bytes that index and end mark take for GOPs of at most those sizes; a single GOP needs no index."""
+    """The most bytes that index and end mark take for GOPs of at most those sizes; a single GOP has no index."""
     sizes = list(gop_bytes)
     if len(sizes) < 2:
         return END_BYTES
@@ -57,7 +57,7 @@ def closing_bytes(gop_bytes: Iterable[int]) -> int:
 
 
 def closing_units(offsets: tuple[int, ...], position: int, num_frames: int) -> bytes:
-    """Index (of two GOPs and more) and end mark of a stream of num_frames whose units so far end at `position`."""
+    """Index (for two GOPs or more) and end mark of a stream of num_frames whose units so far end at `position`."""
     index = Unit(UnitType.INDEX, fields.write(Index(offsets))).write() if len(offsets) > 1 else b""
     end = EndMark(position + len(index) + END_BYTES, len(index), num_frames)
     return index + Unit(UnitType.END, fields.write(end)).write()
@@ -93,7 +93,7 @@ def _write_units(file: IO[bytes], units: Iterable[Unit]) -> int:
 
 
 def read_preamble(reader: ByteReader) -> SequenceHeader:
-    """Signature, version and sequence header."""
+    """Reads signature, version and sequence header; raises NotAStream, UnsupportedVersion, InvalidField."""
     start = reader.data[: len(PREAMBLE)]
     if start[: len(SIGNATURE)] != SIGNATURE[: len(start)] or not start:
         raise NotAStream("the file does not begin with the signature of an .rfv stream")
@@ -108,9 +108,9 @@ def read_preamble(reader: ByteReader) -> SequenceHeader:
 
 
 def read_header(data: bytes) -> SequenceHeader:
-    """The sequence header of a stream; where it leaves the number of frames open, that of the end mark stands in it.
+    """The sequence header of a stream, with num_frames of the end mark where its own is 0.
 
-    It stays 0 where the end mark is missing, too. Raises BitstreamError.
+    num_frames remains 0 where the end mark is missing as well. Raises BitstreamError.
     """
     header = read_preamble(ByteReader(data))
     if header.num_frames:
@@ -149,9 +149,9 @@ def _check_end(end: EndMark, reader: ByteReader) -> None:
 
 
 def salvage_units(reader: ByteReader) -> Iterator[Unit]:
-    """The units that can be had of a damaged stream, symbols also where their checksum fails or their end is missing.
+    """The readable units of a damaged stream, symbols also where their checksum fails or their end is missing.
 
-    Where anything else was lost stands a GAP, so that what follows is not taken for a part of the GOP before.
+    A GAP replaces anything else that is lost, so that the units after it are not counted to the GOP before it.
     """
     while not reader.exhausted:
         start = reader.position
@@ -204,7 +204,7 @@ def _next_gop(reader: ByteReader, start: int) -> int:
 
 
 def read_gops(units: Iterable[Unit]) -> Iterator[GopRecord]:
-    """Groups units by GOP; unknown types are skipped, and so is what follows a gap up to the next GOP."""
+    """Groups units by GOP; skips unknown types, and all units between a GAP and the next GOP unit."""
     record: GopRecord | None = None
     names = {UnitType.SIDE_INFO: "side_info", UnitType.SYMBOLS: "symbols", UnitType.CORRECTION: "correction"}
     for unit in units:
@@ -220,7 +220,7 @@ def read_gops(units: Iterable[Unit]) -> Iterator[GopRecord]:
 
 
 def read_index(data: bytes) -> Index | None:
-    """The index of a whole stream, found from its end; None where there is none."""
+    """The index, found from the end of the stream; None where there is none. Raises BitstreamError."""
     size = _read_end(data).index
     if size == 0:
         return None

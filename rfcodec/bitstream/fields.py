@@ -1,6 +1,6 @@
 """A field list that reads, writes, counts and prints a record.
 
-A record is a frozen dataclass whose fields are made by the functions below; their order is the order in the stream.
+A record is a frozen dataclass whose fields the functions below make; the order of the fields is their order in the stream.
 """
 
 import re
@@ -45,7 +45,7 @@ class ByteReader:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing is left."""
+        """Whether all bytes are read."""
         return self.position == len(self.data)
 
     def expect_end(self) -> None:
@@ -123,7 +123,7 @@ def choice(meaning: str, ids: Mapping[str, int], default: str | None = None) -> 
 
 
 def octets(meaning: str, high: int, default: bytes | None = None) -> Any:
-    """At most `high` bytes, their number before them."""
+    """At most `high` bytes: their number as a varint, then the bytes."""
     kind = Kind(
         lambda v: varint(len(v)) + v,
         lambda reader: reader.take(reader.varint()),
@@ -135,7 +135,7 @@ def octets(meaning: str, high: int, default: bytes | None = None) -> Any:
 
 
 def text(meaning: str, high: int, default: str | None = None) -> Any:
-    """UTF-8 text of at most `high` bytes: twice the size of what follows, plus 1 if that is a deflate stream."""
+    """UTF-8 text of at most `high` bytes: a varint of 2 size + d, then size bytes, which d = 1 marks as a deflate stream."""
     kind = Kind(
         _write_text,
         lambda reader: _read_text(reader, high),
@@ -186,10 +186,10 @@ Extensions = tuple[tuple[str, bytes], ...]
 
 
 def extensions(meaning: str, known: frozenset[str] = frozenset()) -> Any:
-    """What later releases add, up to the end of the record: name and payload, each with its length, by rising names.
+    """Additions of later releases, up to the end of the record: name and payload, each with its length, by rising names.
 
-    A name of 1 to 16 letters with a small initial may be skipped; one with a capital must be known, else reading raises
-    UnsupportedFeature. Nothing is written where there is none. The last field of a record that fills its unit.
+    A name has 1 to 16 letters. A reader skips an unknown name with a small initial; it raises UnsupportedFeature for an
+    unknown one with a capital. Without extensions no byte is written. Always the last field of a record that fills its unit.
     """
     kind = Kind(
         lambda v: b"".join(varint(len(name)) + name.encode() + varint(len(data)) + data for name, data in v),
@@ -287,7 +287,7 @@ def read_whole(cls: type[Record], data: bytes) -> Record:
 
 
 def describe(record: Any) -> list[Line]:
-    """What each field holds, how many bytes it takes and what it means."""
+    """A line for each field: name, value, bytes, meaning; fields of a nested record as `record.field`."""
     lines: list[Line] = []
     for item, kind in _kinds(record):
         value = getattr(record, item.name)

@@ -16,7 +16,7 @@ MOST_PIXELS = 1 << 31  # of one GOP: bounds the memory that a header can ask for
 @final
 @dataclass(frozen=True)
 class TrajectoryHeader:
-    """The SDE and its grid; names and ranges are those of TrajectoryConfig, with the ODE tail told."""
+    """The SDE and its grid; names and ranges are those of TrajectoryConfig, but ode_tail is always a number."""
 
     solver: str = choice("solver of the SDE", SOLVERS)
     diffusion: str = choice("family of g: eta sqrt(2t/(1-t)) or gain t^power", DIFFUSIONS)
@@ -46,7 +46,7 @@ class SequenceHeader:
 
     width: int = uint("width in pixels", 1, 65535)
     height: int = uint("height in pixels", 1, 65535)
-    num_frames: int = uint("frames shown; 0: the end mark says it", 0, 2**31 - 1)
+    num_frames: int = uint("frames shown; 0: the end mark has the number", 0, 2**31 - 1)
     fps_numerator: int = uint("frames per second, numerator", 1, 2**31 - 1)
     fps_denominator: int = uint("frames per second, denominator", 1, 2**31 - 1)
     gop: int = uint("most frames of a GOP", 1, 4096)
@@ -61,7 +61,7 @@ class SequenceHeader:
     arithmetic: str = text("what the encoder computed with", 255)
     backbone_options: str = text("settings of the backbone", 4095)
     prompt: str = text("text that conditions every GOP", 65535)
-    extensions: Extensions = extensions("what later releases add")
+    extensions: Extensions = extensions("additions of later releases")
 
     def __post_init__(self) -> None:
         if self.width * self.height * min(self.gop, self.num_frames or self.gop) > MOST_PIXELS:
@@ -76,19 +76,19 @@ class SequenceHeader:
 @final
 @dataclass(frozen=True)
 class GopHeader:
-    """What differs from GOP to GOP."""
+    """What differs from GOP to GOP: bits, time grid, digest."""
 
     index: int = uint("number of the GOP", 0, 2**31 - 1)
-    symbol_bits: int = uint("bits that the coded steps share; what none can use stays unspent", 0, 2**40)
+    symbol_bits: int = uint("bits that the coded steps share; bits that no step can use stay unspent", 0, 2**40)
     levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 499)
-    digest: bytes = octets("BLAKE2s of the final latents, cut", 32)
-    extensions: Extensions = extensions("what later releases add")
+    digest: bytes = octets("first bytes of the BLAKE2s hash of the final latents", 32)
+    extensions: Extensions = extensions("additions of later releases")
 
 
 @final
 @dataclass(frozen=True)
 class StillHeader:
-    """What stands before the symbols of a still that the backbone codes."""
+    """Precedes the symbols of a still that the backbone codes; neither digest nor extensions."""
 
     symbol_bits: int = uint("bits that the coded steps share", 0, 2**40)
     levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 499)
@@ -97,7 +97,7 @@ class StillHeader:
 @final
 @dataclass(frozen=True)
 class EndMark:
-    """Closes a stream; of fixed size, so that the index is found from the end."""
+    """Closes a stream; its size is fixed, so that a reader finds it and the index from the end of the file."""
 
     total: int = fixed("bytes of the whole stream", 8)
     index: int = fixed("bytes of the index unit", 4)

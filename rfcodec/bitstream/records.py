@@ -6,14 +6,14 @@ from enum import IntEnum
 from typing import final
 
 from rfcodec.bitstream.fields import ByteReader, varint
-from rfcodec.errors import CorruptRecord, UnsupportedFeature
+from rfcodec.errors import CorruptRecord, InvalidField, UnsupportedFeature
 
 CRC_BYTES = 4
 MANDATORY = 128
 
 
 class UnitType(IntEnum):
-    """What a unit holds. GOP starts a group; GAP is never written.
+    """Types of units (bitstream.md, section 2). GOP begins the units of a GOP; GAP marks a loss and is never written.
 
     A decoder skips unknown types below MANDATORY and refuses those from it on.
     """
@@ -31,7 +31,7 @@ class UnitType(IntEnum):
 @final
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One framed piece of a stream. `intact` is False where a decoder kept a payload whose checksum fails."""
+    """One framed part of a stream. `intact` is False where a decoder kept a payload whose checksum fails."""
 
     type: int
     payload: bytes
@@ -44,7 +44,7 @@ class Unit:
 
 
 def unit_size(payload_bytes: int) -> int:
-    """Bytes of a unit with a payload of that length."""
+    """Bytes of a unit with a payload of that length: type, length, payload, CRC."""
     return 1 + len(varint(payload_bytes)) + payload_bytes + CRC_BYTES
 
 
@@ -59,7 +59,7 @@ def largest_payload(unit_bytes: int) -> int:
 def read_unit(reader: ByteReader) -> Unit:
     """The next unit; raises TruncatedStream, CorruptRecord on a failed checksum, UnsupportedFeature on a mandatory type.
 
-    After a CorruptRecord the reader stands behind the unit, if its length is to be believed.
+    After a CorruptRecord the reader's position is behind the unit, if the length of the unit is not what is damaged.
     """
     start = reader.position
     kind = reader.take(1)[0]
@@ -69,6 +69,8 @@ def read_unit(reader: ByteReader) -> Unit:
         raise CorruptRecord(
             f"the unit of type {kind} at byte {start} is damaged (checksum); `--partial` decodes what is intact"
         )
+    if kind == UnitType.GAP:
+        raise InvalidField(f"the unit at byte {start} has type {kind}, which is never written")
     if kind >= MANDATORY:
         raise UnsupportedFeature(f"the stream needs units of type {kind}, which this release does not know: use a newer one")
     return Unit(kind, payload)

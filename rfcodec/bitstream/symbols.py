@@ -68,7 +68,7 @@ def _binomial_below(ways: int, top: int, size: int, gap: int) -> int:
 
 
 def _guess_member(rank: int, above: int, count: int) -> int:
-    """About the largest c < above with C(c, count) <= rank: what floats say, for integers to correct."""
+    """About the largest c < above with C(c, count) <= rank, by floats; `_largest_member` corrects it by integers."""
     if rank == 0:
         return count - 1
     wanted = log(rank) + lgamma(count + 1)

@@ -1,1 +1,1 @@
-"""One GOP: the opened parts of a stream, what its bits are spent on, and what a decoder holds of it."""
+"""One GOP: the opened parts of a stream, the plan of its bits, its run, and its state after decoding."""

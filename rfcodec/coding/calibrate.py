@@ -1,4 +1,4 @@
-"""Measures the information profile of a backbone once, on clips, for encodings without a pilot pass."""
+"""Measures the information profile of a backbone once, on clips, for later encodings without a pilot pass."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -18,13 +18,13 @@ from rfcodec.protocols import Backbone
 from rfcodec.types import InformationProfile
 from rfcodec.video.reader import Video, open_video
 
-EXACT = 1 << 30  # bytes: as many as a reference frame wants
+EXACT = 1 << 30  # bytes: no limit for a reference frame
 
 
 @final
 @dataclass(frozen=True)
 class Calibration:
-    """A profile, the number of GOPs it was measured on, and the file that keeps it."""
+    """An information profile, the number of GOPs it was measured on, and the file it is stored in."""
 
     profile: InformationProfile
     gops: int
@@ -45,10 +45,10 @@ def calibrate(
     gops: int = 4,
     watch: Callable[[int, InformationProfile], None] = lambda done, profile: None,
 ) -> Calibration:
-    """Measures `gops` GOPs of each clip, spread over it, with exact reference frames; keeps the mean.
+    """Measures `gops` GOPs of each clip, spread over it, with exact reference frames; stores the mean.
 
-    `watch` is told after each GOP how many are done and the mean so far. Raises InputError, FrameRangeError, BackboneError,
-    OutputError.
+    Calls `watch` after each GOP with the number of GOPs done and the mean so far. Raises InputError, FrameRangeError,
+    BackboneError, OutputError.
     """
     backbone = open_backbone(stream.backbone, write_options(stream.backbone_options), runtime)
     stream = stream.model_copy(update={"still": "png"})

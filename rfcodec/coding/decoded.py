@@ -1,4 +1,4 @@
-"""GOPs as they are held after their trajectory: decoded here, coded elsewhere, or skipped."""
+"""GOPs after their trajectory: decoded here, coded by a worker, or skipped."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from rfcodec.types import Frames, GopSpan
 
 @final
 class DecodedGop:
-    """A GOP as both sides hold it: its condition, its final latents, its frames on first use.
+    """A GOP on both sides: its condition, its final latents, and its frames, which are decoded on first use.
 
     `run` also has the state in which the coded steps ended, and their bits; neither where there was no trajectory.
     """
@@ -36,7 +36,7 @@ class DecodedGop:
 
     @property
     def frames(self) -> Frames:
-        """Frames of the GOP at the true size."""
+        """Frames of the GOP, t y x 3, cut to the true count and size."""
         if self._frames is None:
             header = self.engine.header
             frames = self.engine.backbone.decode(self.latents)
@@ -45,7 +45,7 @@ class DecodedGop:
 
     @property
     def shown(self) -> Frames:
-        """The frames that this GOP adds to the output."""
+        """The frames that this GOP adds to the output: all but the `overlap` that the GOP before has shown."""
         return self.frames[self.span.overlap :]
 
     def with_latents(self, latents: Latents) -> "DecodedGop":
@@ -53,7 +53,7 @@ class DecodedGop:
         return DecodedGop(self.engine, self.span, self.condition, self.run._replace(latents=latents))
 
     def digest(self, size: int) -> bytes:
-        """BLAKE2s of the latents' float32 bytes, cut to `size`."""
+        """First `size` bytes of the BLAKE2s hash of the latents as little-endian float32."""
         return hashlib.blake2s(self.latents.cpu().numpy().astype("<f4").tobytes()).digest()[:size]
 
 
@@ -70,11 +70,11 @@ class FinishedGop:
 @final
 @dataclass(frozen=True)
 class Boundary:
-    """Stands for a GOP that was skipped: its condition is known, its frames are not."""
+    """Replaces a GOP that was skipped: its condition is known, its frames are not."""
 
     condition: Condition
 
     @property
     def frames(self) -> Frames:
-        """Not there."""
+        """Raises BitstreamError: a mode that needs them is chained, and its GOPs are not skipped."""
         raise BitstreamError("the frames of a skipped GOP are not known")

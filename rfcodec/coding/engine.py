@@ -1,4 +1,4 @@
-"""The opened parts of one stream: what encoder and decoder share before and around the trajectory."""
+"""The opened parts of one stream: spans, shapes, padding, conditions and plans, which encoder and decoder share."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -34,11 +34,11 @@ class Engine:
 
     @property
     def coded_steps(self) -> Steps:
-        """The steps that carry bits."""
+        """Number of steps that carry bits, and the growth of these, from the header."""
         return Steps(self.header.trajectory.coded_steps, self.header.trajectory.bit_ramp)
 
     def spans(self) -> list[GopSpan]:
-        """The GOPs of the video."""
+        """The GOPs of the video, planned from mode, num_frames and gop alone; computed once."""
         if self._spans is None:
             self._spans = list(self.conditioner.plan(self.header.num_frames, self.header.gop))
         return self._spans
@@ -50,9 +50,9 @@ class Engine:
         return geometry.latent_shape(geometry.padded_frames(num_frames), width, height)
 
     def given(self, span: GopSpan, condition: Condition) -> int:
-        """Leading latent frames that the first frame of the condition stands for, and that carry no bits.
+        """Number of leading latent frames that the first frame of the condition replaces, and that carry no bits.
 
-        Raises UnsupportedCondition where that frame is lost: the shape of what was coded is then another.
+        Raises UnsupportedCondition where that frame is lost: the coded latents have a shape that is not known then.
         """
         given = self.backbone.geometry.given
         if given and not condition.first and (span.overlap or span.references):
@@ -74,15 +74,15 @@ class Engine:
         return np.pad(frames, ((0, more), (0, legal_height - height), (0, legal_width - width), (0, 0)), mode="edge")
 
     def condition(self, side_info: bytes, span: GopSpan, previous: Decoded | None) -> Condition:
-        """What conditions the GOP, read from its bytes; reference frames at their true size."""
+        """The condition of a GOP, read from its bytes and the GOP before; reference frames at their true size."""
         known = self.conditioner.read(side_info, span, previous)
         width, height = self.backbone.geometry.padded_size(self.header.width, self.header.height)
         num_frames = self.backbone.geometry.padded_frames(span.num_frames)
         return Condition(num_frames, width, height, known.text, self._placed(known.references, span, num_frames))
 
     def _placed(self, references: tuple[Reference, ...], span: GopSpan, num_frames: int) -> tuple[Reference, ...]:
-        # padding repeats the last frame, so a reference to that is one to the last frame of legal count; that of a lone
-        # frame is a first and a last one for models that take both
+        # padding repeats the last frame, so that a reference at it moves to the last padded frame; that of a GOP of one
+        # frame is also put there for models that take no first frame alone
         last = span.num_frames - 1
         moved = [replace(r, position=num_frames - 1) if r.position == last > 0 else r for r in references]
         if last == 0 < num_frames - 1 and references and "first" not in self.backbone.takes:
@@ -90,12 +90,12 @@ class Engine:
         return tuple(moved)
 
     def prepare(self, condition: Condition) -> Any:
-        """The backbone's own form of a condition, its references padded to the legal size; raises UnsupportedCondition."""
+        """The backbone's form of a condition, its references padded to the legal size; raises UnsupportedCondition."""
         padded = (replace(r, frame=self.pad(r.frame[None])[0]) for r in condition.references)
         return self.backbone.prepare(replace(condition, references=tuple(padded)))
 
     def gop_plan(self, header: GopHeader | StillHeader, shape: Shape) -> GopPlan:
-        """Time grid and bits of each step, as the headers say."""
+        """Time grid and bits of each step from the headers; raises InvalidField on a wrong number of levels."""
         sequence = self.header.trajectory
         if sequence.shift:
             grid = shifted_grid(sequence.steps, sequence.shift)

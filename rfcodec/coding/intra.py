@@ -17,21 +17,21 @@ from rfcodec.trajectory.rate import announced_bits
 from rfcodec.trajectory.step import GopPlan, RunNoise
 from rfcodec.types import NoiseAddress
 
-STILL_GOP = 1 << 32  # noise of stills lives beyond that of every GOP
+STILL_GOP = 1 << 32  # the GOP number in the noise addresses of stills: above that of every GOP
 
 
 @final
 class TrajectoryFrames:
-    """Implements IntraCoder over an engine. payload: a StillHeader, then the symbols.
+    """Implements IntraCoder with the parts of an engine. payload: a StillHeader, then the symbols.
 
-    `effort` is the encoder's, of which grid and emphasis are used; a decoder needs none.
+    `effort` is the encoder's; its settings of grid and emphasis are used. A decoder needs none.
     """
 
     def __init__(self, engine: Engine, effort: EncoderConfig | None = None) -> None:
         self._engine, self._effort = engine, effort or EncoderConfig()
 
     def encode(self, frame: Frame, max_bytes: int) -> bytes:
-        """The best that fits max_bytes, or one quantum of bits a step."""
+        """A coding in at most max_bytes or, where that is too few, in the codebook's least bits of every step."""
         engine, effort = self._engine, self._effort
         target = engine.backbone.encode(engine.pad(frame[None]))
         shape = tuple(target.shape)
@@ -49,7 +49,7 @@ class TrajectoryFrames:
         return fields.write(header) + symbols.pack(noise.symbols, plan.step_bits)
 
     def decode(self, data: bytes) -> Frame:
-        """Replays the trajectory."""
+        """The frame, y x 3, from the replayed trajectory; raises BitstreamError on damaged data."""
         reader = fields.ByteReader(data)
         header = fields.read(StillHeader, reader)
         plan = self._engine.gop_plan(header, self._engine.shape(1))

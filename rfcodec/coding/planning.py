@@ -1,4 +1,4 @@
-"""Encoder only: what the bytes of each GOP are spent on, and the time grid that suits them."""
+"""Encoder only: the split of the bytes of each GOP, and its time grid."""
 
 import logging
 import math
@@ -30,7 +30,7 @@ SIDE_INFO_FRAMING = 16  # bytes that side information takes beside its reference
 
 
 def plan_rate(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -> RatePlan:
-    """Bytes of each GOP, so that the finished file is at most the budget, or the native rate of the method without one."""
+    """Bytes of each GOP, so that the finished file is at most the budget; without a budget the method's native rate."""
     budget = file_budget(effort, engine.header.format)
     if budget is None:
         budget = native_budget(engine, spans, effort)
@@ -54,14 +54,15 @@ def native_budget(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -
 
 
 def overhead(engine: Engine, gop_bytes: Sequence[int] = ()) -> int:
-    """Bytes of the file that belong to no GOP."""
+    """Bytes of the file that belong to no GOP: preamble, sequence header, index and end mark for GOPs of those sizes."""
     return len(PREAMBLE) + unit_size(len(fields.write(engine.header))) + closing_bytes(gop_bytes)
 
 
 def measure_profile(engine: Engine, condition: Any, target: Latents, effort: EncoderConfig) -> InformationProfile:
-    """mmse(t): measured on the target by a pilot pass or, if asked for, what is known of the backbone.
+    """mmse(t): measured on the target by a pilot pass or, with profile = "backbone", the backbone's own.
 
-    Known is what `calibrate` has measured on this machine, or a closed form; where nothing is, the pilot pass says it.
+    That is what `calibrate` has measured on this machine, else a closed form or a table that the backbone has; where there
+    is neither, the pilot pass measures it.
     """
     known = None
     if effort.profile == "backbone":
@@ -74,7 +75,7 @@ def measure_profile(engine: Engine, condition: Any, target: Latents, effort: Enc
 
 @dataclass(frozen=True)
 class GopFacts:
-    """What the plan of a GOP is made from: its coded side information, the shape c f h w that is coded, its profile."""
+    """The input of a GOP's plan: its coded side information, the shape c f h w that is coded, its information profile."""
 
     span: GopSpan
     budget: GopBudget
@@ -84,7 +85,10 @@ class GopFacts:
 
 
 def plan_gop(engine: Engine, facts: GopFacts, effort: EncoderConfig) -> GopHeader:
-    """Header of a GOP whose side information is coded: its grid, and all bytes that are left for symbols."""
+    """Header of a GOP whose side information is coded: its grid, and all bytes that are left for symbols.
+
+    Raises BudgetTooSmall, FrameSizeError.
+    """
     span, budget, side_info, shape = facts.span, facts.budget, facts.side_info, facts.shape
     spent = unit_size(len(side_info)) if side_info else 0
     spent += unit_size(budget.correction) if budget.correction else 0
@@ -105,7 +109,7 @@ def plan_gop(engine: Engine, facts: GopFacts, effort: EncoderConfig) -> GopHeade
 def choose_levels(
     engine: Engine, shape: Shape, bits: int, profile: InformationProfile, effort: EncoderConfig
 ) -> tuple[int, ...]:
-    """The grid on which every bit carries the same information, then the ODE tail; empty where the grid is uniform."""
+    """The grid on which every bit carries the same information, then the ODE tail; empty where `shift` sets the grid."""
     if engine.header.trajectory.shift:
         return ()
     efficiency = effort.efficiency or engine.codebook.efficiency
@@ -117,7 +121,7 @@ def choose_levels(
 
 
 def choice_emphasis(engine: Engine, span: GopSpan, shape: Shape, effort: EncoderConfig, mask: Video | None) -> Emphasis:
-    """What the choice cares for: the region of a mask, what the next GOP continues, what is least known."""
+    """Weights of the choice: of the region of a mask, of the carried frames, and of bands by their power."""
     weights = torch.ones(1, shape[1], 1, 1)
     if mask is not None:
         # latent frames that the condition gives are not coded

@@ -1,4 +1,4 @@
-"""Regions of interest: a mask, as a picture or a video, that weights the choice of noise. A decoder needs nothing of it."""
+"""Regions of interest: a mask, as a picture or a video, that weights the choice of noise; the decoder does not need it."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from rfcodec.video.reader import ArrayVideo, Video, open_video
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm")  # all else is read as a video
 EIGHT_BITS = ("1", "L", "LA", "P", "RGB", "RGBA")
-PICTURE_FAULTS = (OSError, ValueError, Image.DecompressionBombError)  # what Pillow raises on what is no picture
+PICTURE_FAULTS = (OSError, ValueError, Image.DecompressionBombError)  # Pillow's errors for a file that is no picture
 
 
 def open_mask(roi: Any, video: VideoFormat) -> Video | None:
-    """The mask of a video: white where it matters, scaled to the size of the video; None where there is none.
+    """The mask of a video, white in the region of interest, scaled to the size of the video; None where there is none.
 
     `roi` is a picture for all frames or a video of as many frames (paths), or an array y x, t y x or t y x 3, uint8.
     Raises InputError, FrameRangeError.

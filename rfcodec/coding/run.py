@@ -18,9 +18,9 @@ class Run(NamedTuple):
 
 
 def run(engine: Engine, condition: Condition, plan: GopPlan, noise: RunNoise) -> Run:
-    """Drives the backbone from the noise at the first time of the plan to t = 0; raises BackboneError.
+    """Runs the backbone from the noise at the first time of the plan to t = 0, then closes the noise; raises BackboneError.
 
-    Encoder and decoder differ in the noise object alone: it chooses, or it replays. It is closed at the end.
+    Encoder and decoder differ in the noise object alone: the encoder's chooses noise, the decoder's replays it.
     """
     handed: list[tuple[float, Latents]] = []
 

@@ -1,1 +1,1 @@
-"""Where many independent tasks run: here one after the other, a pool of processes, a Ray cluster, or SLURM."""
+"""Where independent tasks run: in this process, a pool of processes, a Ray cluster, or SLURM."""

@@ -1,4 +1,4 @@
-"""The small interface behind which tasks run, and what all executors share."""
+"""The protocol of executors, and what they share: outcomes, retries, order, options."""
 
 import logging
 import traceback
@@ -19,9 +19,9 @@ RETRIES = 2
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the task of that number: its result, or the error that its last attempt ended with.
+    """The outcome of the task of that number: its result, or the error of its last attempt.
 
-    `cause` is that error where it is one of ours.
+    `cause` is that error where it is an RfcodecError.
     """
 
     index: int
@@ -39,12 +39,12 @@ class Executor(Protocol):
     """
 
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Yields an Outcome a task as they finish, in any order; tasks are taken as workers become free."""
+        """Yields one Outcome for each task, in the order they finish; a free worker takes the next task."""
         ...
 
 
 def open_executor(name: str, jobs: int, options: dict[str, str]) -> Executor:
-    """The installed executor of that name; raises ConfigError on options that it has not."""
+    """The installed executor of that name; raises ConfigError on unknown options and on jobs < 1."""
     if jobs < 1:
         raise ConfigError(f"--jobs is {jobs}; 1 or more are legal")
     return registry.load("executors", name)(jobs, options)
@@ -52,20 +52,20 @@ def open_executor(name: str, jobs: int, options: dict[str, str]) -> Executor:
 
 @final
 class OnceMade:
-    """A worker that is made with its first task, so that a failure to make it is told as any other."""
+    """A worker that is made with its first task, so that a failure to make it is an outcome like any other."""
 
     def __init__(self, make_worker: MakeWorker) -> None:
         self._make = make_worker
         self._worker: Worker | None = None
 
     def __call__(self, task: Any) -> Any:
-        """What the worker makes of the task."""
+        """The worker's result for the task; the first call makes the worker."""
         self._worker = self._worker or self._make()
         return self._worker(task)
 
 
 def attempt(worker: Worker, index: int, task: Any) -> Outcome:
-    """Runs one task inside a worker, again after failures that may pass."""
+    """Runs one task inside a worker; at most RETRIES times again after an error that is no RfcodecError."""
     outcome = Outcome(index)
     for tries in range(1 + RETRIES):
         try:
@@ -80,12 +80,12 @@ def attempt(worker: Worker, index: int, task: Any) -> Outcome:
 
 
 def said(error: BaseException) -> str:
-    """An error in one line."""
+    """An error as "Class: message"."""
     return f"{type(error).__name__}: {error}"
 
 
 def in_order(outcomes: Iterable[Outcome]) -> Iterator[Any]:
-    """Results in the order of their tasks; raises what the first one failed with, WorkerError if it is no error of ours."""
+    """Results in the order of their tasks; raises the first error, as WorkerError where it is no RfcodecError."""
     waiting: dict[int, Any] = {}
     following = 0
     for outcome in outcomes:
@@ -100,7 +100,7 @@ def in_order(outcomes: Iterable[Outcome]) -> Iterator[Any]:
 
 
 def read_options(given: dict[str, str], legal: dict[str, str]) -> dict[str, str]:
-    """Options over their defaults; raises ConfigError on a name that is not among them."""
+    """The defaults in `legal`, replaced by the options given; raises ConfigError on an option without a default."""
     if unknown := set(given) - set(legal):
         raise ConfigError(f"there is no executor option {min(unknown)!r}; there are: {', '.join(legal) or 'none'}")
     return legal | given

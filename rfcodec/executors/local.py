@@ -25,10 +25,10 @@ class _Try:
 
 @final
 class LocalExecutor:
-    """`jobs` fresh processes of this machine. Option gpus: numbers of the devices that they share out, such as "0,1".
+    """`jobs` fresh processes of this machine. Option gpus: numbers of the devices that the processes get in turn ("0,1").
 
-    A process that dies takes its whole pool along. What was in flight then goes out alone, so that no task answers for
-    another one's deaths.
+    A process that dies ends its whole pool. The tasks that were running then run one at a time, so that only a task
+    that kills its own worker is given up.
     """
 
     def __init__(self, jobs: int, options: dict[str, str] | None = None) -> None:
@@ -36,7 +36,7 @@ class LocalExecutor:
         self._gpus = [gpu for gpu in read_options(options or {}, OPTIONS)["gpus"].split(",") if gpu]
 
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Outcomes as they come; no more tasks are out than there are processes."""
+        """Outcomes in the order they finish; at most `jobs` tasks are in flight."""
         fresh = (_Try(index, task) for index, task in enumerate(tasks))
         again: deque[_Try] = deque()
         while True:
@@ -54,7 +54,7 @@ class LocalExecutor:
                     yield Outcome(item.index, error=f"its worker died {deaths} times: killed, or out of memory")
 
     def _open(self, make_worker: MakeWorker) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")  # a forked torch or CUDA does not work
+        context = multiprocessing.get_context("spawn")  # torch and CUDA do not work after a fork
         slots = context.SimpleQueue()
         for place in range(self._jobs):
             slots.put(self._gpus[place % len(self._gpus)] if self._gpus else None)
@@ -79,7 +79,7 @@ class LocalExecutor:
                     lost.append(item)
 
 
-_workers: list[OnceMade] = []  # of this worker process: one
+_workers: list[OnceMade] = []  # the one worker of this process
 
 
 def _start(make_worker: MakeWorker, slots: Any) -> None:
@@ -91,7 +91,7 @@ def _start(make_worker: MakeWorker, slots: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """A pool's processes would wait for work for ever once their parent was killed."""
+    """Without this, processes of a pool wait for work for ever once their parent is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

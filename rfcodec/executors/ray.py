@@ -12,10 +12,10 @@ OPTIONS = {"address": "", "cpus": "1", "gpus": "0"}
 
 @final
 class RayExecutor:
-    """`jobs` actors, or as many as there is room for; each has one task at a time.
+    """`jobs` actors, or as many as the cluster has room for; each has one task at a time.
 
-    Options: address of the cluster ("" starts one here), cpus and gpus of each actor (may be fractions). A task whose actor
-    dies is tried again on a restarted one, wherever Ray finds room. rfcodec and the clips must be found under the same names
+    Options: address of the cluster ("" starts one on this machine), cpus and gpus of each actor (may be fractions). A task
+    whose actor dies is tried again on a restarted one, where Ray finds room. rfcodec and the clips must have the same paths
     on every node.
     """
 
@@ -28,7 +28,7 @@ class RayExecutor:
             raise ConfigError(f"executor options cpus and gpus are numbers: {error}") from None
 
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Outcomes as they come."""
+        """Outcomes in the order they finish; raises ConfigError where the cluster does not answer or has no room."""
         ray = self._connect()
         actor = ray.remote(num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=-1, max_task_retries=RETRIES)(_Actor)
         idle = [actor.remote(make_worker) for _ in range(self._room(ray))]
@@ -46,7 +46,7 @@ class RayExecutor:
                 yield _outcome(ray, reference, index)
 
     def _room(self, ray: Any) -> int:
-        """Actors that the cluster has room for, at most `jobs`: one that waits for room would hold its task for ever."""
+        """Actors that the cluster has room for, at most `jobs`: one that waits for room would keep its task for ever."""
         there = ray.cluster_resources()
         needs = {"CPU": self._cpus, "GPU": self._gpus}
         room = min([self._jobs, *(int(there.get(name, 0) // need) for name, need in needs.items() if need)])
@@ -74,7 +74,7 @@ class _Actor:
         self._worker = OnceMade(make_worker)
 
     def work(self, index: int, task: Any) -> Outcome:
-        """One task."""
+        """The outcome of one task."""
         return attempt(self._worker, index, task)
 
 

@@ -8,7 +8,7 @@ from rfcodec.executors.base import MakeWorker, OnceMade, Outcome, attempt, read_
 
 @final
 class SerialExecutor:
-    """One worker, here; `jobs` is of no account."""
+    """One worker in this process; `jobs` is ignored, and there are no options."""
 
     def __init__(self, jobs: int = 1, options: dict[str, str] | None = None) -> None:
         read_options(options or {}, {})

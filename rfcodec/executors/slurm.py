@@ -17,7 +17,7 @@ class SlurmExecutor:
     """An array of which `jobs` elements run at once, each with `chunk` tasks of one worker.
 
     Options: folder of submitit's logs; cluster ("slurm", or "local" for processes of this machine); chunk; all others go to
-    SLURM by submitit's names (timeout_min, slurm_partition, gpus_per_node, mem_gb ...). Clips must lie on shared disks.
+    SLURM under submitit's names (timeout_min, slurm_partition, gpus_per_node, mem_gb ...). Clips must be on shared disks.
     """
 
     def __init__(self, jobs: int, options: dict[str, str] | None = None) -> None:
@@ -29,7 +29,7 @@ class SlurmExecutor:
         self._chunk = int(chosen["chunk"])
 
     def run(self, make_worker: MakeWorker, tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Outcomes a chunk at a time; tasks of a job that died go out again, each in a job of its own."""
+        """Outcomes a chunk at a time; tasks of a job that died are submitted again, each in a job of its own."""
         chunks = _chunks(list(enumerate(tasks)), self._chunk)
         for last in (*(False,) * RETRIES, True):
             if not chunks:
@@ -47,7 +47,7 @@ class SlurmExecutor:
                 chunk = waiting.pop(job)
                 try:
                     yield from job.result()
-                except Exception as error:  # submitit hands on whatever ended the job: time, memory, a node
+                except Exception as error:  # submitit raises whatever ended the job: time, memory, a node
                     reason = said(error).strip().splitlines()[-1]
                     lost += chunk
                     if last:

@@ -1,4 +1,4 @@
-"""The straight path x_t = (1 - t) x0 + t eps and what a velocity says about its ends (docs/maths.md, section 1).
+"""The straight path x_t = (1 - t) x0 + t eps, and the estimates of its ends from a velocity (docs/maths.md, section 1).
 
 Functions take scalars, NumPy arrays or tensors; t runs from 1 (noise) to 0 (data).
 """

@@ -9,9 +9,9 @@ from rfcodec.protocols import Latents, Shape, State, Step
 
 @final
 class ReuseClean:
-    """A step of `every` inner steps: the first sees the velocity, the others that which keeps its x0_hat.
+    """A step of `every` inner steps: the first takes the model's velocity, the others the velocity that keeps its x0_hat.
 
-    Every inner step still chooses its noise: v = (x - x0_hat) / t, as in GVCCTurbo (arXiv 2608.03517).
+    That is v = (x - x0_hat) / t; every inner step still chooses its noise, as in GVCCTurbo (arXiv 2608.03517).
     """
 
     def __init__(self, step: Step, every: int) -> None:
@@ -20,11 +20,11 @@ class ReuseClean:
         self.time_grid: Sequence[float] = (*inner[:-1:every], inner[-1])
 
     def start(self, shape: Shape) -> State:
-        """State of the inner step."""
+        """State at t = 1, that of the inner step."""
         return self._step.start(shape)
 
     def __call__(self, k: int, state: State, v: Latents) -> State:
-        """State at the next time of the coarse grid."""
+        """State at time_grid[k + 1], after at most `every` inner steps with one x0_hat."""
         grid, first = self._step.time_grid, k * self._every
         x0_hat = velocity_to_clean(v.float(), state.x.float(), grid[first])
         for inner in range(first, min(first + self._every, len(grid) - 1)):

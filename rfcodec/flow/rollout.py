@@ -1,4 +1,4 @@
-"""The one loop over a velocity, for every backbone of our own, and a step that is watched."""
+"""The loop over a velocity that all backbones of this project use, and a step that a hook observes."""
 
 from collections.abc import Callable, Sequence
 from typing import final
@@ -21,21 +21,21 @@ def rollout(velocity: Callable[[Tensor, float], Tensor], shape: Shape, step: Ste
 
 @final
 class ObservedStep:
-    """Implements Step over another one; `hook(k, state, v)` is called before each step and returns the v to go on with."""
+    """Implements Step over another one; it calls `hook(k, state, v)` before each step and uses the v that this returns."""
 
     def __init__(self, step: Step, hook: Hook) -> None:
         self.time_grid: Sequence[float] = step.time_grid
         self._step, self._hook = step, hook
 
     def start(self, shape: Shape) -> State:
-        """State at time_grid[0]."""
+        """State at time_grid[0]; the hook is not called."""
         return self._step.start(shape)
 
     def __call__(self, k: int, state: State, v: Latents) -> State:
-        """State at time_grid[k + 1]."""
+        """State at time_grid[k + 1], for the velocity that the hook returns."""
         return self._step(k, state, self._hook(k, state, v))
 
 
 def observed(step: Step, hook: Hook) -> Step:
-    """The step, watched: `hook` sees every model evaluation, and may change its velocity."""
+    """The step with a hook that gets every model evaluation and may replace its velocity."""
     return ObservedStep(step, hook)

@@ -20,11 +20,14 @@ class Diffusion(Protocol):
     """A diffusion coefficient g(t)."""
 
     def g(self, t: float) -> float:
-        """g at t; may be infinite at t = 1."""
+        """g at t, at least 0; may be infinite at t = 1."""
         ...
 
     def refresh(self, t: float, s: float) -> float:
-        """Integral of g(u)^2 / u^2 over [s, t], 0 < s <= t: how much of the noise is renewed; may be infinite."""
+        """G = integral of g(u)^2 / u^2 over [s, t], 0 < s <= t; a step renews a share 1 - exp(-G) of the noise's variance.
+
+        May be infinite.
+        """
         ...
 
 
@@ -66,21 +69,21 @@ class PowerDiffusion:
 
 @dataclass(frozen=True)
 class GeneralDiffusion:
-    """Any g that is finite on (0, 1], integrated numerically. For experiments: a stream cannot name it."""
+    """Any g that is finite on (0, 1], integrated numerically. For experiments: no header has a number for it."""
 
     function: Callable[[float], float]
 
     def g(self, t: float) -> float:
-        """g(t) as given."""
+        """g(t), the value of the function."""
         return self.function(t)
 
     def refresh(self, t: float, s: float) -> float:
-        """Integral by adaptive quadrature."""
+        """Integral of (g(u) / u)^2 over [s, t] by adaptive quadrature."""
         return quad(lambda u: (self.function(u) / u) ** 2, s, t)[0]
 
 
 def equivalent_eta(diffusion: Diffusion, t: float, s: float) -> float:
-    """The constant eta whose step from t to s, both inside (0, 1), injects as much noise as this g does."""
+    """The constant eta whose step from t to s, both inside (0, 1), injects as much noise as this g does (maths.md, 2.6)."""
     return math.sqrt(diffusion.refresh(t, s) / (2 * math.log(amplitude_snr(s) / amplitude_snr(t))))
 
 
@@ -112,7 +115,7 @@ def euler_maruyama(x: Tensor, v: Tensor, t: float, s: float, g: float, z: Tensor
 
 
 def extrapolate_clean(x0_hat: Tensor, before: Tensor, times: tuple[float, float, float]) -> Tensor:
-    """Second-order estimate of x0_hat over the step t -> s, from the one at the time before.
+    """Second-order estimate of x0_hat over the step t -> s, from x0_hat and the one of the step before.
 
     x0_hat + (x0_hat - before) (L(s) - L(t)) / (2 (L(t) - L(t_before))), L = ln A: DPM-Solver++(2M),
     arXiv 2211.01095, algorithm 2. `times` are (t_before, t, s); at t_before = 1 or s = 0, where L is infinite, the

@@ -1,6 +1,6 @@
 """Time grids (docs/maths.md, section 4).
 
-Grids that are computed by the encoder are written as levels: integers on a uniform scale of ln A(t), one byte a step.
+Grids that the encoder computes are written as levels: integers at uniform distances in ln A(t), one byte a step.
 """
 
 import math
@@ -18,7 +18,7 @@ LAST_LEVEL = 576  # t = 4.5e-5; beyond it neighbouring levels would round to one
 
 
 def shifted_grid(steps: int, shift: float) -> tuple[float, ...]:
-    """t' = s t / (1 + (s - 1) t) on t = 1, 1 - 1/steps, ..., 0."""
+    """t' = s t / (1 + (s - 1) t) on t = 1, 1 - 1/steps, ..., 0, s = shift > 0 (maths.md, 4.1)."""
     uniform = [(steps - k) / steps for k in range(steps + 1)]
     return tuple(shift * t / (1 + (shift - 1) * t) for t in uniform)
 
@@ -30,7 +30,7 @@ def level_to_time(level: int) -> float:
 
 
 def time_to_level(t: float) -> int:
-    """The nearest level >= 1 of a time in (0, 1]."""
+    """The level >= 1 whose time is nearest to a time in (0, 1] by ln A; 1 for t = 1."""
     return 1 if t >= 1 else max(1, round(LEVELS_PER_NEPER * math.log(amplitude_snr(t))) + LEVEL_ORIGIN)
 
 
@@ -55,9 +55,9 @@ def information_levels(profile: InformationProfile, nats: Sequence[float]) -> tu
 
 
 def tail_levels(first: int, end: float, steps: int) -> tuple[int, ...]:
-    """Interior levels of an ODE tail of `steps` >= 1 steps that starts at level `first` and jumps to 0 from time `end`.
+    """Interior levels of an ODE tail of `steps` >= 1 steps from level `first`, whose last step goes from time `end` to 0.
 
-    Uniform in ln A; where `end` is not well beyond the start, each step moves on by a quarter of a neper at least.
+    Uniform in ln A, and at least a quarter of a neper apart, also where that passes `end`.
     """
     last = max(time_to_level(end), first + (steps - 1) * LEVELS_PER_NEPER // 4)
     interior = steps - 1
@@ -65,5 +65,5 @@ def tail_levels(first: int, end: float, steps: int) -> tuple[int, ...]:
 
 
 def within_range(levels: Sequence[int]) -> tuple[int, ...]:
-    """The same levels, the last ones moved down where they would pass LAST_LEVEL."""
+    """The same levels, the last ones lowered where they would be above LAST_LEVEL; they stay distinct."""
     return tuple(min(level, LAST_LEVEL - k) for level, k in zip(levels, reversed(range(len(levels))), strict=True))

@@ -1,1 +1,1 @@
-"""Many GOPs: playing, seeking, sharing out to workers, showing."""
+"""Many GOPs: playback, seeking, coding on workers, salvage of damaged files, display."""

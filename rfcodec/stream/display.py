@@ -1,6 +1,6 @@
-"""Other pictures from the same bits: a tail of the viewer's own, for display alone.
+"""Other pictures from the same bits: an ODE tail that the viewer chooses, for display alone.
 
-Digests, and the frames that the next GOP stands on, always use the tail of the stream.
+Digests, and the frames that the next GOP continues, always use the ODE tail of the stream.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from rfcodec.types import Frames
 
 
 def shown(gop: DecodedGop, runtime: RuntimeConfig) -> Frames:
-    """The frames that a GOP adds to the output, as `realism` and `closing_steps` of the settings ask.
+    """The frames that a GOP adds to the output, with `realism` and `closing_steps` of the settings.
 
-    latents = mean + realism (end - mean), mean = x0_hat where the coded steps end: between a lively picture and the one of
-    least squared error the straight line is the best there is (Freirich et al. 2021, arXiv 2107.02555). Beyond 1 it makes
-    up for variance that few steps lose.
+    latents = mean + realism (end - mean), mean = x0_hat at the end of the coded steps: the straight line from the picture of
+    least squared error to one with the source's distribution has the least error at each distance between (Freirich et al.
+    2021, arXiv 2107.02555). realism above 1 restores variance that few steps lose.
     """
     realism, steps = runtime.realism, runtime.closing_steps
     if gop.run.handover is None or (realism == 1 and steps is None):
@@ -42,22 +42,22 @@ class _Resume:
     state: Tensor
 
     def start(self, shape: Shape) -> Latents:
-        """The state."""
+        """The state at the hand-over."""
         return self.state
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
-        """Never asked for."""
+        """Not called: no step is coded."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Nothing works ahead."""
+        """Does nothing: no thread prepares noise."""
 
 
 def close(gop: DecodedGop, handover: tuple[float, Latents], steps: int) -> Latents:
-    """Final latents of another ODE tail of `steps` evaluations from where the coded steps ended; 1 is the jump to x0_hat."""
+    """Final latents of another ODE tail of `steps` evaluations from the hand-over; with one step they are x0_hat there."""
     engine, (t, state) = gop.engine, handover
     first = time_to_level(t)
     levels = within_range(tail_levels(first, engine.backbone.tail_end, steps))
-    # near the last level there is no room for so many
+    # near the last level fewer levels than steps are left
     plan = GopPlan((t, *(level_to_time(level) for level in levels if level > first), 0.0), ())
     return run(engine, gop.condition, plan, _Resume(state)).latents

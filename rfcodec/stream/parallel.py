@@ -1,4 +1,4 @@
-"""GOPs of one video shared out to workers, equal bit for bit to one after the other.
+"""GOPs of one video on several workers; the stream is equal bit for bit to that of one worker.
 
 stills, one after the other --> side info of all GOPs
                                   | GOP 0 --> worker --> units |
@@ -30,7 +30,7 @@ from rfcodec.video.reader import Video
 def encode(
     video: Video, stream: StreamConfig, effort: EncoderConfig, runtime: RuntimeConfig, watcher: Watcher | None = None
 ) -> Iterator[Unit]:
-    """Codes a video as units of a stream; raises ConfigError for modes whose GOPs stand on each other, WorkerError."""
+    """Codes a video as units of a stream; raises ConfigError for chained modes, WorkerError."""
     watcher = watcher or Watcher()
     executor, alone = _shared_out(runtime)
     encoder = GopEncoder(open_encoder(video.format, stream, effort, alone), effort, watcher)

@@ -1,4 +1,4 @@
-"""From the bytes of a stream to the frames it shows, from any GOP on."""
+"""From the bytes of a stream to the frames it shows, beginning at any GOP."""
 
 import logging
 import warnings
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 class DecodedFrames:
     """Frames that one GOP adds to the output; `start` is the number of the first one.
 
-    digest_ok says whether the latents are the encoder's bit for bit, None where the stream does not tell. intact is False
-    where frames are made up, or decoded from damaged bytes or from a GOP that is not the one before.
+    digest_ok: whether the latents are the encoder's bit for bit, None where the GOP has no digest. intact is False where
+    frames repeat a lost GOP's last one, or are decoded from damaged bytes or after a GOP that is not the one before.
     """
 
     start: int
@@ -38,7 +38,7 @@ class DecodedFrames:
 
 
 def seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
-    """The GOPs that hold frame `start` and those after it, a chain from its beginning; raises BitstreamError."""
+    """The GOPs from the one that holds frame `start` on; a chain is decoded from its beginning. Raises BitstreamError."""
     spans = engine.spans()
     wanted = next(span.index for span in spans if span.stop > start)
     first = 0 if engine.conditioner.chained else max(wanted - 1, 0)
@@ -63,7 +63,7 @@ def seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: Run
 
 
 def records_from(data: bytes, gop: int) -> Iterator[GopRecord]:
-    """The records from that GOP on, found by the index of the stream."""
+    """The records from that GOP on, found by the index of the stream; raises BitstreamError where the index lacks it."""
     reader = ByteReader(data)
     read_preamble(reader)
     if gop:
@@ -75,7 +75,7 @@ def records_from(data: bytes, gop: int) -> Iterator[GopRecord]:
 
 
 def show(decoded: DecodedGop, record: GopRecord, runtime: RuntimeConfig) -> DecodedFrames:
-    """What a decoded GOP adds to the output, and whether its latents are the encoder's."""
+    """The frames that a decoded GOP adds to the output, and whether its digest agrees with the header's."""
     digest = record.header.digest
     agrees = decoded.digest(len(digest)) == digest if digest else None
     frames = display.shown(decoded, runtime)
@@ -83,9 +83,10 @@ def show(decoded: DecodedGop, record: GopRecord, runtime: RuntimeConfig) -> Deco
 
 
 def compared(engine: Engine, pieces: Iterable[DecodedFrames]) -> Iterator[DecodedFrames]:
-    """Hands the pieces on and, where the arithmetic is not the encoder's, says once whether that changed the latents.
+    """Yields the pieces; where the arithmetic differs from the encoder's, reports once whether the latents differ too.
 
-    An ArithmeticWarning at the first GOP whose digest is another or is missing; a line in the log where all agree.
+    The report is an ArithmeticWarning at the first GOP whose digest differs or is missing, a line in the log where all
+    agree.
     """
     there, here = engine.header.arithmetic, engine.backbone.identity.arithmetic
     asked, agreed = here != there, 0
@@ -106,6 +107,6 @@ def compared(engine: Engine, pieces: Iterable[DecodedFrames]) -> Iterator[Decode
 
 
 def record_size(record: GopRecord) -> int:
-    """Bytes of the units of a GOP."""
+    """Bytes of the units of a GOP in the file, framing included."""
     parts = (fields.write(record.header), record.side_info, record.symbols, record.correction)
     return sum(unit_size(len(part)) for part in parts if part)

@@ -1,4 +1,4 @@
-"""Damaged streams: every GOP that can be had, frozen frames for those that are lost."""
+"""Damaged streams: every GOP that can be decoded, and a repeated frame for those that are lost."""
 
 import warnings
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from rfcodec.types import Frames, GopSpan
 
 
 def salvage(engine: Engine, data: bytes, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
-    """What can be shown of a damaged stream, with a DamageWarning for each GOP that is doubtful or lost."""
+    """All frames of a damaged stream, with a DamageWarning for each GOP that is lost or decoded from damaged symbols."""
     records = {record.header.index: record for record in _records(data)}
     previous: DecodedGop | None = None
     shown: Frames | None = None
@@ -38,9 +38,9 @@ def salvage(engine: Engine, data: bytes, runtime: RuntimeConfig) -> Iterator[Dec
 
 
 def frames_found(engine: Engine, data: bytes) -> int:
-    """Frames up to the last GOP that can be had, for a stream whose header leaves their number to a lost end mark."""
+    """Frames up to the last readable GOP, counted as full, for a header with num_frames 0 and a lost end mark."""
     gop, last = engine.header.gop, max((record.header.index for record in _records(data)), default=-1)
-    # only what is there bounds the number of GOPs
+    # the number of a GOP is not to be trusted; a file has fewer GOPs than bytes
     if last >= len(data):
         return 0
     spans = islice(engine.conditioner.plan(gop * (last + 2), gop), last + 1)

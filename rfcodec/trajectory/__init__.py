@@ -1,1 +1,1 @@
-"""The discrete coder: one step, noise that is chosen or replayed, and the rate plan."""
+"""The discrete coder: the only SDE step, noise that is chosen or replayed, and the rate plan."""

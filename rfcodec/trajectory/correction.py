@@ -1,4 +1,4 @@
-"""Correction of the final latents that the next GOP stands on: chosen by the encoder, applied by both sides."""
+"""Correction of the carried frames, which the next GOP continues: the encoder chooses it, both sides apply it."""
 
 import logging
 from typing import Protocol, final, runtime_checkable
@@ -10,12 +10,12 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Correction(Protocol):
-    """What is done to the final latents."""
+    """Changes the final latents; `data` is its coding, b"" where there is none."""
 
     data: bytes
 
     def __call__(self, latents: Latents) -> Latents:
-        """Corrected latents."""
+        """Corrected latents, c f h w; all but the carried frames as they were."""
         ...
 
 
@@ -28,7 +28,7 @@ class ChooseCorrection:
         self._corrector, self._target, self._carried, self._max_bytes = corrector, target, carried, max_bytes
 
     def __call__(self, latents: Latents) -> Latents:
-        """Codes, then applies what was coded."""
+        """Codes the residual into `data`, then applies that as a decoder does."""
         if self._corrector and self._carried and self._max_bytes:
             residual = self._target[:, -self._carried :] - latents[:, -self._carried :].to(self._target.device)
             self.data = self._corrector.encode(residual, self._max_bytes)
@@ -48,7 +48,7 @@ class ReplayCorrection:
         self._corrector, self._carried = corrector, carried
 
     def __call__(self, latents: Latents) -> Latents:
-        """The sum; without data the latents as they are."""
+        """The sum, a copy; without data the latents themselves."""
         if not (self._corrector and self.data and self._carried):
             return latents
         corrected = latents.clone()

@@ -1,4 +1,4 @@
-"""Where the noise should point: the residual, weighted. Weights shape the choice of z, never z itself."""
+"""The direction in which noise is chosen: the weighted residual. Weights change the choice of z, never z itself."""
 
 from functools import lru_cache
 
@@ -9,7 +9,9 @@ from torch import Tensor
 from rfcodec.protocols import Latents
 
 RINGS_PER_OCTAVE = 4
-MOST_GAIN = 1.2  # over a choice that follows r alone: more would throw strong bands beyond the target in one step
+# of a band over a choice that follows r alone: with more, the large steps of 8 evaluations bring strong bands beyond the
+# target (docs/adr/0010-bits-grow-with-the-steps.md)
+MOST_GAIN = 1.2
 SETTLED = 8  # rounds of scaling and capping
 SMALLEST = 1e-12  # keeps powers of an exactly known band finite
 
@@ -17,10 +19,10 @@ SMALLEST = 1e-12  # keeps powers of an exactly known band finite
 def emphasise(residual: Latents, exponent: float) -> Latents:
     """The residual with each band of its spectrum multiplied by min(c (power of the band)^exponent, 1.2).
 
-    A band is one channel, one temporal frequency and a ring of spatial frequency a quarter of an octave wide; c is such
-    that the energy stays, as far as the cap lets it.
-    Little that moves x0_hat is gained where the residual is weak: the gain of the estimate is proportional to its own
-    error, dx0_hat / dx = (1 - t) / t^2 Cov(x0 | x_t), so that a choice that follows r alone spends too much there.
+    A band is one channel, one temporal frequency and a ring of spatial frequency a quarter of an octave wide; c keeps the
+    energy of the residual, as far as the cap allows. The exponent is measured in docs/coding.md, section 5.
+    A change of the state changes x0_hat in proportion to the error of x0_hat: dx0_hat / dx = (1 - t) / t^2 Cov(x0 | x_t).
+    A choice that follows r alone therefore spends too much where the residual is weak.
     """
     peak = residual.abs().max()
     if not exponent or not peak:

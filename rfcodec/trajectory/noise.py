@@ -30,14 +30,14 @@ class _Ahead:
         self._coming: Future[Any] | None = None
 
     def begin(self, k: int, shape: Shape, before: Any = None) -> None:
-        """Begins with step k, if it is coded; `before` is what the step before had."""
+        """Starts the preparation of step k, if it is coded; `before` is what was prepared for the step before."""
         if k < len(self._step_bits):
             address = _address(self._start.seed, self._start.gop, k)
             prepare = self._codebook.prepare
             self._coming = self._worker.submit(prepare, address, shape, self._step_bits[k], self._search, before)
 
     def take(self) -> Any:
-        """What was prepared last, once it is; raises what its preparation raised."""
+        """Waits for the preparation begun last and returns its result; raises what it raised."""
         return self._coming and self._coming.result()
 
     def close(self) -> None:
@@ -47,13 +47,13 @@ class _Ahead:
 
 @dataclass(frozen=True)
 class Emphasis:
-    """What the choice should care for: weights that broadcast to c f h w, and the exponent of `emphasise`."""
+    """Weights of the choice: those of the latents, which broadcast to c f h w, and the exponent of `emphasise`."""
 
     weights: Tensor
     spectral: float = 0.0
 
     def __call__(self, residual: Latents) -> Latents:
-        """The direction that the noise should take."""
+        """The direction in which the noise is chosen: emphasise(residual) times the weights."""
         return emphasise(residual, self.spectral) * self.weights.to(residual.device)
 
 
@@ -80,12 +80,12 @@ class ChooseNoise:
         self._ahead = _Ahead(codebook, start, step_bits, search=True)
 
     def start(self, shape: Shape) -> Latents:
-        """Plain addressed noise."""
+        """Plain noise at the start address; the preparation of step 0 begins."""
         self._ahead.begin(0, shape)
         return self._codebook.noise(self._start, shape, 0, 0)
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
-        """Chosen noise, c f h w."""
+        """Chosen noise, c f h w; appends its symbols. Raises BackboneError where x0_hat is not finite."""
         residual = self._target - x0_hat.to(self._target.device)
         mse = float(residual.square().mean())
         if not math.isfinite(mse):
@@ -114,12 +114,12 @@ class ReplayNoise:
         self._ahead = _Ahead(codebook, start, step_bits, search=False)
 
     def start(self, shape: Shape) -> Latents:
-        """Plain addressed noise."""
+        """Plain noise at the start address; the preparation of step 0 begins."""
         self._ahead.begin(0, shape)
         return self._codebook.noise(self._start, shape, 0, 0)
 
     def __call__(self, k: int, x0_hat: Latents) -> Latents:
-        """Replayed noise, c f h w."""
+        """Replayed noise, c f h w: of x0_hat only the shape is used."""
         shape, ready = tuple(x0_hat.shape), self._ahead.take()
         address = _address(self._start.seed, self._start.gop, k)
         z = self._codebook.noise(address, shape, self._step_bits[k], self._symbols[k], ready)
@@ -133,7 +133,7 @@ class ReplayNoise:
 
 @final
 class ProbeStep:
-    """A step that keeps to the true path and measures mse(t) on its way: drives any backbone like a codec step."""
+    """A step that stays on the true path and measures mse(t) at each time; a backbone runs it like a codec step."""
 
     def __init__(self, target: Latents, noise: Latents, interior: Sequence[float]) -> None:
         self.time_grid: Sequence[float] = (1.0, *interior, 0.0)
@@ -141,18 +141,18 @@ class ProbeStep:
         self._mmse: list[float] = []
 
     def start(self, shape: Shape) -> State:
-        """The noise itself."""
+        """The noise itself, the true state at t = 1."""
         return State(self._noise)
 
     def __call__(self, k: int, state: State, v: Latents) -> State:
-        """x_s on the true path, whatever v is."""
+        """The true state at the next time; v only enters the measured error."""
         t, s = self.time_grid[k], self.time_grid[k + 1]
         x0_hat = velocity_to_clean(v.float(), state.x.float(), t)
         self._mmse.append(float((self._target - x0_hat.to(self._target.device)).square().mean()))
         return State(interpolate(self._target, self._noise, s))
 
     def profile(self) -> InformationProfile:
-        """What was measured, made non-increasing; the value at t = 1 stands a little before the first interior time."""
+        """The measured table, made non-increasing; the value at t = 1 is put one neper before the first interior time."""
         times = self.time_grid[1:-1]
         log_snr = torch.tensor([amplitude_snr(t) for t in times]).log().tolist()
         mmse = torch.tensor(self._mmse).clamp(min=1e-9).cummin(0).values.tolist()

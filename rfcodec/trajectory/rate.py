@@ -32,7 +32,7 @@ def file_budget(config: EncoderConfig, video: VideoFormat) -> int | None:
 
 @dataclass(frozen=True)
 class GopBudget:
-    """Bytes that one GOP may take: all in all, for its reference frames, and for the correction of its carried frames.
+    """Bytes that one GOP may take: in total, for its reference frames, and for the correction of its carried frames.
 
     `share` is the GOP's part of all GOPs' bytes, `reference_share` the references' part of the GOP's.
     """
@@ -77,15 +77,15 @@ class Steps:
 
     @property
     def weights(self) -> list[int]:
-        """Share of each step."""
+        """(k + 1)^ramp of each step k; a step's share is its weight over the sum."""
         return [(k + 1) ** self.ramp for k in range(self.count)]
 
 
 def split_bits(codebook: Codebook, shape: Shape, total: int, steps: Steps) -> tuple[int, ...]:
-    """Bits of each coded step out of `total`: by weight, as near as the codebook can, and at least its fewest.
+    """Bits of each coded step out of `total`: by weight, the most that the codebook can use, and at least its fewest.
 
-    From the last step to the first, so that what a full step leaves goes to those before it. Integers alone, the same on
-    both sides.
+    From the last step to the first, so that earlier steps get what a full step leaves. Integers alone, the same on both
+    sides.
     """
     weights, least = steps.weights, codebook.least_bits(shape)
     widths, left = [0] * steps.count, total
@@ -97,6 +97,6 @@ def split_bits(codebook: Codebook, shape: Shape, total: int, steps: Steps) -> tu
 
 
 def announced_bits(codebook: Codebook, shape: Shape, total: int, steps: Steps) -> int:
-    """What a header says for `total` bits: those that are spent, where they split alike, else `total`."""
+    """The symbol_bits of a header for `total` bits: the bits that are spent, where these split alike, else `total`."""
     widths = split_bits(codebook, shape, total, steps)
     return sum(widths) if split_bits(codebook, shape, sum(widths), steps) == widths else total

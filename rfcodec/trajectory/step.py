@@ -22,7 +22,7 @@ from rfcodec.protocols import Latents, Shape, State
 
 @runtime_checkable
 class Noise(Protocol):
-    """Where a step gets its noise from."""
+    """The noise of a trajectory: the start, and z of each coded step."""
 
     def start(self, shape: Shape) -> Latents:
         """The noise at t = 1."""
@@ -35,10 +35,10 @@ class Noise(Protocol):
 
 @runtime_checkable
 class RunNoise(Noise, Protocol):
-    """Noise of one run, closed by whoever runs it, when the trajectory ends or fails."""
+    """Noise of one run; `coding/run.py` closes it when the trajectory ends or fails."""
 
     def close(self) -> None:
-        """Ends what works ahead of the steps."""
+        """Joins the thread that prepares noise ahead of the steps."""
         ...
 
 
@@ -57,8 +57,8 @@ Solver = Callable[[Tensor, Tensor, tuple[float, float], Tensor | None], Tensor]
 class TrajectoryStep:
     """step(k, state, v) -> state: estimate x0_hat, ask the noise object for z, apply the solver.
 
-    In the ODE tail it asks for nothing. A second-order tail uses one earlier x0_hat of the tail, which the state carries;
-    those of coded steps would carry the trend of arriving information into steps where none arrives.
+    In the ODE tail it asks for nothing. A second-order tail uses x0_hat of the tail step before, which the state holds;
+    x0_hat of a coded step is not used, because its change is due to information, and none arrives in the tail.
     """
 
     def __init__(self, config: TrajectoryConfig, plan: GopPlan, noise: Noise) -> None:
