@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfcodec.api import Encoded, caption, compress, decode, decompress, encode, info
-    from rfcodec.codec import StepReport, Watcher
+    from rfcodec.coding.watcher import StepReport, Watcher
     from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
     from rfcodec.errors import RfcodecError
     from rfcodec.presets import configure
@@ -44,7 +44,7 @@ __all__ = [
 
 _HOMES = {
     "rfcodec.api": ("Encoded", "caption", "compress", "decode", "decompress", "encode", "info"),
-    "rfcodec.codec": ("StepReport", "Watcher"),
+    "rfcodec.coding.watcher": ("StepReport", "Watcher"),
     "rfcodec.config": ("EncoderConfig", "RuntimeConfig", "StreamConfig"),
     "rfcodec.errors": ("RfcodecError",),
     "rfcodec.presets": ("configure",),

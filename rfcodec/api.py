@@ -13,10 +13,11 @@ from rfcodec import registry
 from rfcodec.bitstream.container import PREAMBLE, write_stream
 from rfcodec.bitstream.headers import SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType
-from rfcodec.codec import StepReport, Watcher, open_decoder
 from rfcodec.codec import encode as encode_units
+from rfcodec.codec import open_decoder
 from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.engine import Engine
+from rfcodec.coding.watcher import StepReport, Watcher
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import ConfigError, FrameRangeError, TruncatedStream, VideoReadError
 from rfcodec.metrics.fidelity import psnr

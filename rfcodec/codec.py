@@ -7,7 +7,7 @@ frames --backbone.encode--> target --ChooseNoise--> Step <--ReplayNoise-- symbol
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import final
 
@@ -15,47 +15,22 @@ from rfcodec.bitstream import fields, symbols
 from rfcodec.bitstream.container import GopRecord
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType
-from rfcodec.coding.decoded import DecodedGop, FinishedGop
+from rfcodec.coding.decoded import DecodedGop
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.header import check_identity, make_header, open_backbone, write_options
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.coding.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
 from rfcodec.coding.regions import open_mask
 from rfcodec.coding.run import run
+from rfcodec.coding.watcher import StepReport, Watcher
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import InvalidField
-from rfcodec.protocols import Condition, Decoded, Latents
+from rfcodec.protocols import Condition, Decoded
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
 from rfcodec.trajectory.step import GopPlan, RunNoise
 from rfcodec.types import Frames, GopSpan, VideoFormat
 from rfcodec.video.reader import Video
-
-
-@final
-@dataclass(frozen=True)
-class StepReport:
-    """Coded step k of n of a GOP begins: its bits, the estimate x0_hat c f h w, and its mean squared error (latent units).
-
-    x0_hat is the coder's own: copy what is to be kept.
-    """
-
-    span: GopSpan
-    k: int
-    n: int
-    bits: int
-    mse: float
-    x0_hat: Latents = field(repr=False)
-
-
-class Watcher:
-    """Is told how an encoding or decoding goes on; the base class ignores it."""
-
-    def step(self, report: StepReport) -> None:
-        """The encoder is about to choose the noise of a coded step."""
-
-    def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
-        """A GOP is finished and took `size` bytes; its source is None in a decoder."""
 
 
 def encode(

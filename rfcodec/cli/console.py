@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rfcodec import api, registry
-from rfcodec.codec import StepReport, Watcher
 from rfcodec.coding.calibrate import Calibration
 from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.information import information
+from rfcodec.coding.watcher import StepReport, Watcher
 from rfcodec.config import RuntimeConfig
 from rfcodec.flow.path import time_of_snr
 from rfcodec.metrics.fidelity import psnr

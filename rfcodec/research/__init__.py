@@ -24,8 +24,8 @@ from rfcodec import registry
 from rfcodec.backbones.gaussian.backbone import latent_backbone, pixel_backbone
 from rfcodec.backbones.gaussian.prior import GaussianPrior
 from rfcodec.bitstream.fields import uint
-from rfcodec.codec import Watcher
 from rfcodec.coding.header import open_backbone, write_options
+from rfcodec.coding.watcher import Watcher
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig, TrajectoryConfig
 from rfcodec.errors import BudgetTooSmall
 from rfcodec.flow.path import amplitude_snr, clean_to_velocity, time_of_snr

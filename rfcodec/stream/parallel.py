@@ -16,9 +16,10 @@ from rfcodec import registry
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import read_header
 from rfcodec.bitstream.records import Unit, UnitType
-from rfcodec.codec import GopEncoder, Watcher, open_decoder, open_encoder
+from rfcodec.codec import GopEncoder, open_decoder, open_encoder
 from rfcodec.coding.decoded import Boundary, FinishedGop
 from rfcodec.coding.engine import Engine
+from rfcodec.coding.watcher import Watcher
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.executors.base import Executor, in_order, open_executor

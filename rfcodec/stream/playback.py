@@ -10,10 +10,10 @@ from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import GopRecord, read_gops, read_index, read_preamble, read_units
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.bitstream.records import unit_size
-from rfcodec.codec import Watcher
 from rfcodec.codec import decode as decode_records
 from rfcodec.coding.decoded import Boundary, DecodedGop
 from rfcodec.coding.engine import Engine
+from rfcodec.coding.watcher import Watcher
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import ArithmeticWarning, BitstreamError, InvalidField, TruncatedStream
 from rfcodec.stream import display

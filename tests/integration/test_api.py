@@ -15,8 +15,8 @@ from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import END_BYTES, PREAMBLE, closing_units, read_gops, read_preamble, read_units
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.bitstream.records import Unit, UnitType
-from rfcodec.codec import Watcher
 from rfcodec.coding.decoded import DecodedGop
+from rfcodec.coding.watcher import Watcher
 from rfcodec.errors import (
     ArithmeticWarning,
     BackboneMismatch,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import rfcodec
-from rfcodec.codec import Watcher
 from rfcodec.codec import open_encoder as parallel_engine
+from rfcodec.coding.watcher import Watcher
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneMismatch, BudgetTooSmall, ConfigError
 from rfcodec.stream import parallel

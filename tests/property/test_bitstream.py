@@ -28,7 +28,7 @@ from rfcodec.bitstream.fields import ByteReader, varint
 from rfcodec.bitstream.headers import DIFFUSIONS, MOST_PIXELS, SOLVERS, EndMark, GopHeader, SequenceHeader, TrajectoryHeader
 from rfcodec.bitstream.records import MANDATORY, Unit, UnitType, largest_payload, read_unit, unit_size
 from rfcodec.config import EncoderConfig, RuntimeConfig
-from rfcodec.errors import BitstreamError, CorruptRecord, TruncatedStream, UnsupportedFeature
+from rfcodec.errors import BitstreamError, CorruptRecord, InvalidField, TruncatedStream, UnsupportedFeature
 from rfcodec.presets import configure
 from rfcodec.video.reader import ArrayVideo
 
@@ -90,7 +90,7 @@ INCREMENTS = st.lists(st.integers(1, 2**32 - 1), max_size=60).map(lambda steps: 
 GOP_HEADERS = st.builds(GopHeader, st.integers(0, 2**31 - 1), st.integers(0, 2**40), INCREMENTS, st.binary(max_size=32))
 END_MARKS = st.builds(EndMark, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 HEADERS = st.one_of(sequence_headers(), GOP_HEADERS, END_MARKS, st.builds(Index, INCREMENTS))
-UNITS = st.builds(Unit, st.integers(0, MANDATORY - 1), st.binary(max_size=300))
+UNITS = st.builds(Unit, st.integers(1, MANDATORY - 1), st.binary(max_size=300))
 NAMES = st.text(st.sampled_from("abcXYZ"), min_size=1, max_size=16).filter(lambda name: name[0].islower())
 SKIPPABLE = st.dictionaries(NAMES, st.binary(max_size=40), max_size=4).map(lambda found: tuple(sorted(found.items())))
 
@@ -133,6 +133,11 @@ def test_a_mandatory_extension_is_refused_by_name(header, payload):
     extended = fields.write(replace(header, extensions=(("Layers", payload), ("skipped", b"x"))))
     with pytest.raises(UnsupportedFeature, match="'Layers'"):
         fields.read_whole(type(header), extended)
+
+
+def test_a_unit_of_type_zero_is_refused():
+    with pytest.raises(InvalidField, match="never written"):
+        read_unit(ByteReader(Unit(UnitType.GAP, b"abc").write()))
 
 
 @pytest.mark.parametrize("kind", [MANDATORY, 255])

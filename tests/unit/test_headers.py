@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from rfcodec.bitstream import fields
-from rfcodec.bitstream.headers import MOST_PIXELS, EndMark, GopHeader, SequenceHeader, TrajectoryHeader
+from rfcodec.bitstream.headers import MOST_PIXELS, EndMark, GopHeader, SequenceHeader, StillHeader, TrajectoryHeader
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.header import make_header, open_backbone
 from rfcodec.coding.intra import TrajectoryFrames
@@ -31,19 +31,21 @@ def test_a_header_comes_back():
 
 def test_fields_stand_in_the_order_of_the_format():
     """Byte for byte, with another value in every field: what reads what it wrote sees no exchange."""
-    texts = {"backbone": "b", "numeric_profile": "n", "backbone_options": "o=1", "prompt": "p"}
-    whole = {"mode": 2, "still": 3, "codebook": 4, "codebook_parameters": b"\5", "solver": "euler_maruyama", "steps": 11}
-    rest = {"diffusion": "power", "diffusion_scale": 0.006, "diffusion_power": 0.007, "ode_tail": 8, "tail_order": 2}
-    last = {"bit_ramp": 3, "shift": 0.009, "seed": 10, "weights": b"\14\15"}
+    texts = {"backbone": "b", "arithmetic": "n", "backbone_options": "o=1", "prompt": "p", "extensions": (("ab", b"\7"),)}
+    family = {"solver": "euler_maruyama", "diffusion": "power", "eta": 0.012, "gain": 0.006, "power": 0.007, "steps": 11}
+    path = TrajectoryHeader(**family, ode_tail=8, tail_order=2, bit_ramp=3, shift=0.009)
+    whole = {"mode": 2, "still": 3, "codebook": 4, "codebook_parameters": b"\5", "seed": 10, "weights": b"\14\15"}
     video = {"width": 17, "height": 18, "num_frames": 19, "fps_numerator": 20, "fps_denominator": 21, "gop": 22}
-    header = SequenceHeader(**video, **whole, **rest, **last, **texts)
+    header = SequenceHeader(**video, **whole, **texts, trajectory=path)
     sizes, plugins = bytes([17, 18, 19, 20, 21, 22]), bytes([2, 3, 4, 1, 5])
-    trajectory = bytes([1, 1, 6, 7, 11, 8, 2, 3, 9, 10])
-    names = b"\2b" + b"\2\14\15" + b"\2n" + b"\6o=1" + b"\2p"
+    trajectory = bytes([1, 1, 12, 6, 7, 11, 8, 2, 3, 9]) + bytes([10])
+    names = b"\2b" + b"\2\14\15" + b"\2n" + b"\6o=1" + b"\2p" + b"\2ab\1\7"
     assert fields.write(header) == sizes + plugins + trajectory + names
     gop = GopHeader(index=1, symbol_bits=2, levels=(3, 5), digest=b"\7\10\11")
     assert fields.write(gop) == bytes([1, 2, 2, 3, 2, 3, 7, 8, 9])
-    assert fields.write(EndMark(total=bytes(range(8)), index=bytes(range(4)))) == bytes([8, *range(8), 4, *range(4)])
+    assert fields.write(StillHeader(symbol_bits=2, levels=(3, 5))) == bytes([2, 2, 3, 2])
+    end = EndMark(total=0x0706050403020100, index=0x13121110, num_frames=0x23222120)
+    assert fields.write(end) == bytes([*range(8), *range(0x10, 0x14), *range(0x20, 0x24)])
 
 
 def test_a_header_is_a_few_dozen_bytes():

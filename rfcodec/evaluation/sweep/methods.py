@@ -10,12 +10,13 @@ from typing import Any, final
 import numpy as np
 
 from rfcodec import api, registry
-from rfcodec.codec import Watcher, open_decoder, open_encoder
+from rfcodec.codec import open_decoder, open_encoder
 from rfcodec.coding.decoded import DecodedGop, FinishedGop
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.header import open_backbone, write_options
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.coding.run import Run, run
+from rfcodec.coding.watcher import Watcher
 from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation.anchors import encoders as anchors
