@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from rfcodec import registry
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import all_profiles
 from rfcodec.backbones.diffusers.sources import MODEL_INDEX, Source, checkpoints, find_source
+from rfcodec.backbones.diffusers.specs import all_specs
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import ConfigError
 from rfcodec.protocols import Places
@@ -25,7 +25,7 @@ def checkpoint_rows() -> list[Facts]:
     """Name, hub id, family, known frames and licence of every named checkpoint."""
     rows = []
     for name, known in checkpoints().items():
-        takes = {words for profile in all_profiles() if profile.family == known.family for words in profile.takes}
+        takes = {words for spec in all_specs() if spec.family == known.family for words in spec.takes}
         rows.append(
             {
                 "name": name,

@@ -1,5 +1,6 @@
 """A family from outside: the example of docs/backbones.md, installed as a package of its own, on the command line."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -33,6 +34,12 @@ def example():
     return code, entry
 
 
+def seeing(site):
+    """The environment of a process that sees the package, whatever else stands on the path."""
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+
+
 def install(site):
     """What pip would leave: the package, and its metadata with the entry point."""
     code, entry = example()
@@ -52,7 +59,7 @@ def toy(process, tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     install(folder / "site")
     wan = tiny_models.save("wan-t2v", folder / "wan")
-    saved = process("-c", SAVE, wan, folder / "toy", env={"PYTHONPATH": str(folder / "site"), "HF_HUB_OFFLINE": "1"})
+    saved = process("-c", SAVE, wan, folder / "toy", env=seeing(folder / "site"))
     assert saved.status == 0, saved.err
     return folder
 
@@ -63,7 +70,7 @@ def test_the_example_is_at_most_twenty_lines():
 
 
 def test_a_family_from_outside_codes_a_clip(toy, process, cli, clip_file, tmp_path):
-    env = {"PYTHONPATH": str(toy / "site"), "HF_HUB_OFFLINE": "1"}
+    env = seeing(toy / "site")
     few = ["--set", "trajectory.steps=5", "--set", "trajectory.ode_tail=2", "--bytes", "450"]
     out = tmp_path / "toy.rfv"
     done = process("-m", "rfcodec", "encode", clip_file, out, "--backbone", toy / "toy", *few, env=env)
@@ -82,7 +89,7 @@ def test_a_family_may_come_with_the_folder(toy, process, clip_file, tmp_path):
     (profile,) = (body for body in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "rfcodec.toml" in body)
     site, model = shutil.copytree(toy / "site", tmp_path / "site"), shutil.copytree(toy / "toy", tmp_path / "toy")
     (site / "toy_package-1.dist-info" / "entry_points.txt").unlink()
-    env = {"PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"}
+    env = seeing(site)
     (model / "rfcodec.toml").write_text(profile)
     few = ["--set", "trajectory.steps=4", "--set", "trajectory.ode_tail=2", "--bytes", "1500"]
     done = process("-m", "rfcodec", "encode", clip_file, tmp_path / "toy.rfv", "--backbone", model, *few, env=env)

@@ -14,8 +14,8 @@ from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors,
 from rfcodec.backbones.diffusers.layout import Layout
 from rfcodec.backbones.diffusers.loading import open_pipeline
 from rfcodec.backbones.diffusers.pipeline import drive
-from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
+from rfcodec.backbones.diffusers.specs import built_in
 from rfcodec.coding.header import open_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, UnsupportedCondition
@@ -45,9 +45,9 @@ def run(backbone, prepared, grid=checks.GRID):
     "arguments", [{"num_inference_steps": 7}, {"sigmas": [1.0, 0.3]}, {"mu": 1.3}, {"timesteps": [999]}]
 )
 def test_the_grid_is_ours_whatever_a_pipeline_asks_for(arguments):
-    profile = built_in()[0]
+    spec = built_in()[0]
     scheduler = TapScheduler()
-    scheduler.listen(Tap(checks.EulerStep(torch.zeros(1, 1, 1, 1)), profile, Layout(profile, (1, 1, 1, 1), 1)))
+    scheduler.listen(Tap(checks.EulerStep(torch.zeros(1, 1, 1, 1)), spec, Layout(spec, (1, 1, 1, 1), 1)))
     scheduler.set_timesteps(**arguments)
     assert scheduler.sigmas.tolist() == torch.tensor(checks.GRID).tolist()
     # never rounded to whole numbers, which would tell the model another time than the step uses
@@ -58,7 +58,7 @@ def test_a_wrong_sign_or_time_is_noticed(live):
     backbone, prepared = live("mochi-t2v", "none")
     right = run(backbone, prepared)
     for change in ({"sign": 1}, {"time": "sigma"}):
-        wrong = dataclasses.replace(prepared, profile=prepared.profile.model_copy(update=change))
+        wrong = dataclasses.replace(prepared, spec=prepared.spec.model_copy(update=change))
         found = drive(wrong, checks.EulerStep(checks.noise_for(prepared.shape)), backbone.options)
         assert checks.relative(found, right) > 1e-2
 
@@ -124,12 +124,12 @@ def test_known_frames_go_in_as_they_are(live):
 @pytest.mark.parametrize("name", tiny_models.BUILDERS)
 def test_what_a_model_cannot_take_is_an_error(name, live):
     backbone, _ = live(name, checks.conditions(name)[0])
-    family = next(profile.family for profile in built_in() if profile.id == checks.profile_of(name))
-    takes = {known for profile in built_in() if profile.family == family for known in profile.takes}
+    family = next(spec.family for spec in built_in() if spec.id == checks.spec_of(name))
+    takes = {known for spec in built_in() if spec.family == family for known in spec.takes}
     for known in ("none", "first", "last", "first+last"):
         condition = checks.condition_of(backbone, known)
         if known in takes:
-            assert backbone.prepare(condition).profile.family == family
+            assert backbone.prepare(condition).spec.family == family
         else:
             with pytest.raises(UnsupportedCondition, match=family):
                 backbone.prepare(condition)

@@ -15,8 +15,8 @@ from rfcodec.backbones.diffusers.blueprint import blueprint, parameters
 from rfcodec.backbones.diffusers.estimate import PROBES, estimate
 from rfcodec.backbones.diffusers.operations import CALLS, Call, count_operations, hidden_width
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.sources import HUB_ID, checkpoints
+from rfcodec.backbones.diffusers.specs import built_in
 from rfcodec.backbones.tiny.weights import folder
 from rfcodec.cli.backbone_report import backbone_facts, checkpoint_rows, fact_rows
 from rfcodec.coding.information import PILOT_LOG_SNR
@@ -96,10 +96,10 @@ def uncounted(monkeypatch):
 @pytest.mark.parametrize("name", checkpoints())
 def test_checkpoints_are_of_known_families_and_classes(name):
     known = checkpoints()[name]
-    profiles = [profile for profile in built_in() if profile.family == known.family]
-    assert profiles
+    specs = [spec for spec in built_in() if spec.family == known.family]
+    assert specs
     assert HUB_ID.fullmatch(known.hub)
-    assert set(known.takes) <= {words for profile in profiles for words in profile.takes}
+    assert set(known.takes) <= {words for spec in specs for words in spec.takes}
     assert known.transformer["class"] in CALLS
     for table in (known.transformer, known.vae):
         legal = inspect.signature(getattr(diffusers, table["class"]).__init__).parameters
@@ -109,10 +109,10 @@ def test_checkpoints_are_of_known_families_and_classes(name):
 
 
 @pytest.mark.parametrize("name", checkpoints())
-def test_checkpoints_are_what_their_profiles_look_for(name):
+def test_checkpoints_are_what_their_specs_look_for(name):
     known, plan = checkpoints()[name], plan_of(name)
-    for profile in plan.profiles:
-        for entry in profile.when:
+    for spec in plan.specs:
+        for entry in spec.when:
             path, _, wanted = entry.partition("=")
             part, _, field = path.rpartition(".")
             value = getattr(getattr(plan, part).config, field) if part else "a setting of the pipeline"
@@ -201,9 +201,9 @@ def test_a_folder_is_estimated_by_its_configuration(name, tmp_path):
     pipe.save_pretrained(tmp_path)
     found = estimate(str(tmp_path), 64, 64, 9, HALF)
     live = {part: parameters(module) for part, module in pipe.components.items() if isinstance(module, torch.nn.Module)}
-    profile = next(profile for profile in built_in() if profile.id == name)
-    assert found.family == profile.family
-    assert set(profile.takes) <= set(found.takes)
+    spec = next(spec for spec in built_in() if spec.id == name)
+    assert found.family == spec.family
+    assert set(spec.takes) <= set(found.takes)
     assert found.weights["transformer"] == live["transformer"] / 1e9
     assert found.weights["vae"] == live["vae"] / 1e9
     assert found.weights["text_encoders"] == sum(live[part] for part in live if part.startswith("text_encoder")) / 1e9

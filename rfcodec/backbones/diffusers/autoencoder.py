@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.backbones.diffusers.specs import PipelineSpec
 from rfcodec.protocols import Frames, Latents
 
 
@@ -14,9 +14,9 @@ from rfcodec.protocols import Frames, Latents
 class Autoencoder:
     """latents = (z - mean) scale / std, where z is the mode of the posterior; float32 outside, the VAE's dtype inside."""
 
-    def __init__(self, vae: Any, profile: PipelineProfile) -> None:
+    def __init__(self, vae: Any, spec: PipelineSpec) -> None:
         self.vae = vae
-        self._profile = profile
+        self._spec = spec
 
     @torch.no_grad()
     def encode(self, frames: Frames) -> Latents:
@@ -49,8 +49,8 @@ class Autoencoder:
         return get_module_execution_device(self.vae)
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor, float]:
-        scale = float(self.vae.config.scaling_factor) if self._profile.scaling else 1.0
-        source = {"config": self.vae.config, "buffers": self.vae, "none": None}[self._profile.statistics]
+        scale = float(self.vae.config.scaling_factor) if self._spec.scaling else 1.0
+        source = {"config": self.vae.config, "buffers": self.vae, "none": None}[self._spec.statistics]
         mean = getattr(source, "latents_mean", None)
         if mean is None:
             return torch.zeros((), device=like.device), torch.ones((), device=like.device), scale

@@ -14,8 +14,8 @@ from rfcodec.backbones.diffusers.families import family_of
 from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.machine import MODELS
 from rfcodec.backbones.diffusers.pipeline import family_geometry
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.sources import MODEL_INDEX, Checkpoint, checkpoints, find_source
+from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs
 from rfcodec.errors import MissingWeights
 from rfcodec.protocols import Places
 from rfcodec.types import Geometry
@@ -26,7 +26,7 @@ from rfcodec.types import Geometry
 class Blueprint:
     """The parts that an estimate looks into, and the numbers of parameters of those that it only weighs."""
 
-    profiles: tuple[PipelineProfile, ...]
+    specs: tuple[PipelineSpec, ...]
     takes: tuple[str, ...]
     transformer: Any
     vae: Any
@@ -37,8 +37,8 @@ class Blueprint:
     @property
     def geometry(self) -> Geometry:
         """Geometry of the latents, that of all pipelines of the family."""
-        component, _, name = self.profiles[0].channels.rpartition(".")
-        return family_geometry(self.profiles, int(getattr(getattr(self, component).config, name)))
+        component, _, name = self.specs[0].channels.rpartition(".")
+        return family_geometry(self.specs, int(getattr(getattr(self, component).config, name)))
 
 
 def blueprint(name: str) -> Blueprint:
@@ -71,11 +71,11 @@ def parameters(module: nn.Module) -> int:
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> Blueprint:
-    profiles = tuple(profile for profile in all_profiles() if profile.family == checkpoint.family)
+    specs = tuple(spec for spec in all_specs() if spec.family == checkpoint.family)
     transformer, vae = (_on_meta(dict(table)) for table in (checkpoint.transformer, checkpoint.vae))
     return Blueprint(
-        profiles,
-        checkpoint.takes or _takes(profiles),
+        specs,
+        checkpoint.takes or _takes(specs),
         transformer,
         vae,
         checkpoint.experts,
@@ -99,12 +99,12 @@ def _of_folder(folder: Path) -> Blueprint:
             raise MissingWeights(f"{folder / needed} holds no configuration of a model that can be built")
     # family_of looks at the name of a pipeline's class and at configurations, which this has too
     pipe = type(index["_class_name"], (SimpleNamespace,), {})(config=SimpleNamespace(**index), **parts)
-    profiles = family_of(pipe, all_profiles(folder))
+    specs = family_of(pipe, all_specs(folder))
     counts = {name: parameters(part) for name, part in parts.items()}
     text = sum(count for name, count in counts.items() if name.startswith("text_encoder"))
     others = sum(counts.values()) - text - sum(counts.get(name, 0) for name in (*MODELS, "vae"))
     experts = sum(name in parts for name in MODELS)
-    return Blueprint(profiles, _takes(profiles), parts["transformer"], parts["vae"], experts, text, others)
+    return Blueprint(specs, _takes(specs), parts["transformer"], parts["vae"], experts, text, others)
 
 
 def _part(folder: Path, library: str, kind: str) -> Any:
@@ -126,6 +126,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise MissingWeights(f"{path} cannot be read: {error}") from error
 
 
-def _takes(profiles: tuple[PipelineProfile, ...]) -> tuple[str, ...]:
-    found = {words for profile in profiles for words in profile.takes}
+def _takes(specs: tuple[PipelineSpec, ...]) -> tuple[str, ...]:
+    found = {words for spec in specs for words in spec.takes}
     return tuple(words for words in get_args(Places) if words in found)

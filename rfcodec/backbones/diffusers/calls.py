@@ -1,4 +1,4 @@
-"""The arguments of a pipeline's call for a condition: what its profile says, and how known frames are handed over."""
+"""The arguments of a pipeline's call for a condition: what its spec says, and how known frames are handed over."""
 
 import importlib
 import inspect
@@ -14,41 +14,41 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.backbones.diffusers.specs import PipelineSpec
 from rfcodec.errors import BackboneError, ConfigError
 from rfcodec.protocols import Condition, Frame
 
 GREY = 128
 
 
-def call_arguments(profile: PipelineProfile, pipe: Any, condition: Condition, options: DiffusersOptions) -> dict[str, Any]:
+def call_arguments(spec: PipelineSpec, pipe: Any, condition: Condition, options: DiffusersOptions) -> dict[str, Any]:
     """Arguments of the call, grid, noise and scheduler aside. Raises ConfigError for an option that it cannot take."""
     legal = inspect.signature(type(pipe).__call__).parameters
     sizes = {"height": condition.height, "width": condition.width, "num_frames": condition.num_frames}
     arguments: dict[str, Any] = {name: value for name, value in sizes.items() if name in legal}
     arguments |= {"prompt": condition.text, "negative_prompt": options.negative}
-    arguments |= dict(profile.call)
-    arguments |= FRAME_ARGUMENTS[profile.frames](pipe, condition)
-    if profile.guidance in legal:
-        arguments[profile.guidance] = options.guidance
-    if profile.guidance_needs and not config_entry(pipe, profile.guidance_needs):
-        _require("guidance", options.guidance == 1, profile)
+    arguments |= dict(spec.call)
+    arguments |= FRAME_ARGUMENTS[spec.frames](pipe, condition)
+    if spec.guidance in legal:
+        arguments[spec.guidance] = options.guidance
+    if spec.guidance_needs and not config_entry(pipe, spec.guidance_needs):
+        _require("guidance", options.guidance == 1, spec)
     if options.guidance_2 is not None:
         experts = config_entry(pipe, "boundary_ratio") and getattr(pipe, "transformer_2", None) is not None
-        _require("guidance_2", bool("guidance_scale_2" in legal and experts), profile)
+        _require("guidance_2", bool("guidance_scale_2" in legal and experts), spec)
         arguments["guidance_scale_2"] = options.guidance_2
-    _require("frame_rate", options.frame_rate is None or profile.frame_rate > 0, profile)
-    if profile.frame_rate:
-        arguments["frame_rate"] = options.frame_rate or profile.frame_rate
+    _require("frame_rate", options.frame_rate is None or spec.frame_rate > 0, spec)
+    if spec.frame_rate:
+        arguments["frame_rate"] = options.frame_rate or spec.frame_rate
     unknown = set(arguments) - set(legal)
     if unknown - {"negative_prompt"}:
-        raise BackboneError(f"{profile.pipeline} knows no argument {min(unknown)!r}: its profile is of another version")
+        raise BackboneError(f"{spec.pipeline} knows no argument {min(unknown)!r}: its spec is of another version")
     return {name: value for name, value in arguments.items() if name in legal}
 
 
-def _require(option: str, taken: bool, profile: PipelineProfile) -> None:
+def _require(option: str, taken: bool, spec: PipelineSpec) -> None:
     if not taken:
-        raise ConfigError(f"backbone_options.{option} is set, but {profile.pipeline} cannot take it: leave it out")
+        raise ConfigError(f"backbone_options.{option} is set, but {spec.pipeline} cannot take it: leave it out")
 
 
 def picture(frame: Frame) -> PIL.Image.Image:

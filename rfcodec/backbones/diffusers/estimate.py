@@ -13,7 +13,7 @@ from rfcodec.types import Geometry
 
 STEPS = TrajectoryConfig().steps
 PROBES = 9  # evaluations by which the encoder measures the information profile of a GOP
-TEXT_TOKENS, FRAME_RATE = 256, 24  # where a profile says nothing
+TEXT_TOKENS, FRAME_RATE = 256, 24  # where a spec says nothing
 GIGA = 1e9
 
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
@@ -138,7 +138,7 @@ def estimate(name_or_folder: str, width: int, height: int, frames: int, options:
     weights |= {"text_encoders": plan.text, "others": plan.others}
     return Estimate(
         name=name_or_folder,
-        family=plan.profiles[0].family,
+        family=plan.specs[0].family,
         takes=plan.takes,
         geometry=plan.geometry,
         width=width,
@@ -156,10 +156,10 @@ def estimate(name_or_folder: str, width: int, height: int, frames: int, options:
 
 
 def _call(plan: Blueprint, shape: tuple[int, int, int, int], frames: int, options: DiffusersOptions) -> Call:
-    profile = plan.profiles[0]
-    text = int(profile.call.get("max_sequence_length", TEXT_TOKENS))
-    each = any("expand_timesteps" in other.when for other in plan.profiles)
-    return Call(shape, frames, text, each, options.frame_rate or profile.frame_rate or FRAME_RATE)
+    spec = plan.specs[0]
+    text = int(spec.call.get("max_sequence_length", TEXT_TOKENS))
+    each = any("expand_timesteps" in other.when for other in plan.specs)
+    return Call(shape, frames, text, each, options.frame_rate or spec.frame_rate or FRAME_RATE)
 
 
 def _memory(plan: Blueprint, call: Call, size: tuple[int, int], options: DiffusersOptions) -> Memory:

@@ -26,9 +26,9 @@ from rfcodec.backbones.diffusers.library import bars_on_terminals, diffusers
 from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.prompts import PromptMemo, no_encoder
 from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
+from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, MissingWeights
 from rfcodec.support.cache import cache_folder
@@ -44,7 +44,7 @@ def open_pipeline(
 ) -> DiffusersBackbone:
     """The backbone of a named checkpoint, hub id, model folder or live pipeline.
 
-    A source that is not `trusted` was named by a stream: of the hub, named checkpoints alone are fetched, and a profile in
+    A source that is not `trusted` was named by a stream: of the hub, named checkpoints alone are fetched, and a spec in
     the folder is not read. Raises UnknownPlugin, MissingWeights, BackboneError for a pipeline of no known family or a folder
     that is no model, ConfigError for options.
     """
@@ -59,7 +59,7 @@ def open_pipeline(
     folder = found.folder(fetch=trusted or found.checkpoint is not None)
     try:
         with LOADING:
-            return _open_folder(folder, found, runtime, chosen, all_profiles(folder, trusted))
+            return _open_folder(folder, found, runtime, chosen, all_specs(folder, trusted))
     except (TypeError, AttributeError, KeyError, ValueError, struct.error) as error:
         raise BackboneError(f"{folder} is no model that can be opened: {error!r}") from error
 
@@ -71,38 +71,38 @@ def _open_live(pipe: Any, options: DiffusersOptions) -> DiffusersBackbone:
     precisions = {"dtype": pipe.transformer.dtype, "vae_dtype": pipe.vae.dtype}
     actual = options.model_copy(update={name: str(dtype).removeprefix("torch.") for name, dtype in precisions.items()})
     weights = weights_digest(chain(module_tensors(pipe.components), settings_of(pipe)))
-    profiles = family_of(pipe, all_profiles())
-    identity = Identity(f"{LIVE}{type(pipe).__name__}", weights, arithmetic(pipe, actual, profiles))
-    return DiffusersBackbone(profiles, pipe, identity, options, PromptMemo(_live_encoder(pipe), "", "", None))
+    specs = family_of(pipe, all_specs())
+    identity = Identity(f"{LIVE}{type(pipe).__name__}", weights, arithmetic(pipe, actual, specs))
+    return DiffusersBackbone(specs, pipe, identity, options, PromptMemo(_live_encoder(pipe), "", "", None))
 
 
 def _open_folder(
-    folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions, known: tuple[PipelineProfile, ...]
+    folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions, known: tuple[PipelineSpec, ...]
 ) -> DiffusersBackbone:
     parts = source.parts(folder)
     opened = _LoadedPipeline(
         folder, parts, full_name(options.pipeline or source.pipeline(folder), known), (runtime, options)
     )
-    profiles = family_of(opened.pipe, known)
+    specs = family_of(opened.pipe, known)
     if source.takes():
-        profiles = tuple(profile.only(source.takes()) for profile in profiles)
+        specs = tuple(spec.only(source.takes()) for spec in specs)
     tensors = chain(folder_tensors(folder, [name for name in parts if is_hashed(name)]), gguf_tensors(options.gguf))
     weights = weights_digest(chain(tensors, settings_of(opened.pipe)))
     text = weights_digest(folder_tensors(folder, [name for name in parts if name.startswith("text_encoder")], empty=True))
     prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text.hex(), cache_folder() / "embeddings")
-    identity = Identity(source.name, weights, arithmetic(opened.pipe, options, profiles))
-    return DiffusersBackbone(profiles, opened.pipe, identity, options, prompts)
+    identity = Identity(source.name, weights, arithmetic(opened.pipe, options, specs))
+    return DiffusersBackbone(specs, opened.pipe, identity, options, prompts)
 
 
-def arithmetic(pipe: Any, options: DiffusersOptions, profiles: tuple[PipelineProfile, ...]) -> str:
-    """What of device, options, profiles and libraries decides the last digits, in words."""
+def arithmetic(pipe: Any, options: DiffusersOptions, specs: tuple[PipelineSpec, ...]) -> str:
+    """What of device, options, specs and libraries decides the last digits, in words."""
     device = pipe._execution_device
-    words = [device.type, options.profile_words()]
+    words = [device.type, options.arithmetic_words()]
     if device.type == "cuda":
         precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else ""
         words = [torch.cuda.get_device_name(device).replace(" ", "-"), *([precision] if precision else []), words[1]]
-    table = hashlib.blake2s("".join(profile.model_dump_json() for profile in profiles).encode(), digest_size=3)
-    words += [f"profile {table.hexdigest()}", f"torch {torch.__version__}", f"diffusers {diffusers.__version__}"]
+    table = hashlib.blake2s("".join(spec.model_dump_json() for spec in specs).encode(), digest_size=3)
+    words += [f"spec {table.hexdigest()}", f"torch {torch.__version__}", f"diffusers {diffusers.__version__}"]
     return " ".join(words)
 
 

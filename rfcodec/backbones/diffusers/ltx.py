@@ -30,11 +30,11 @@ class LtxVelocity:
         self._masks = torch.cat([negative_mask, mask]) if pair else mask
         self._given = prepared.given
         self._rate = prepared.arguments["frame_rate"]
-        self._factors = (prepared.profile.temporal, prepared.profile.spatial)
+        self._factors = (prepared.spec.temporal, prepared.spec.spatial)
         self._front: list[tuple[Latents, int]] = []
-        self._keyframes = prepared.profile.frames == "keyframes"
+        self._keyframes = prepared.spec.frames == "keyframes"
         if self._keyframes and condition.last:
-            latents = Autoencoder(pipe.vae, prepared.profile).encode(condition.last.frame[None])
+            latents = Autoencoder(pipe.vae, prepared.spec).encode(condition.last.frame[None])
             self._front = [(latents, condition.num_frames - 1)]
 
     @torch.no_grad()

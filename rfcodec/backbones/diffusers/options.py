@@ -51,7 +51,7 @@ class DiffusersOptions(BackboneOptions):
             raise ValueError(f"{idle[0]} has no effect without guidance above 1, quantization=gguf or cache=magcache")
         return self
 
-    def profile_words(self) -> str:
+    def arithmetic_words(self) -> str:
         """What of the computing is not at its default, for the arithmetic."""
         words = [self.dtype]
         quiet = {"guidance", "guidance_2", "negative", "frame_rate", "pipeline", "dtype", "gguf", "mag_ratios", "reuse"}

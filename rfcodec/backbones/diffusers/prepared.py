@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.backbones.diffusers.specs import PipelineSpec
 from rfcodec.protocols import Condition, Latents, Shape
 
 
@@ -17,7 +17,7 @@ class PreparedCondition:
     """
 
     condition: Condition
-    profile: PipelineProfile
+    spec: PipelineSpec
     pipeline: Any
     arguments: Mapping[str, Any]
     shape: Shape

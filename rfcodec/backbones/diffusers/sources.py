@@ -24,7 +24,7 @@ class Checkpoint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hub: str = Field(description="id on the hub")
-    family: str = Field(description="id of its pipeline profile")
+    family: str = Field(description="id of its pipeline spec")
     licence: str
     takes: tuple[str, ...] = Field(default=(), description="known frames, where fewer than those of the family")
     text_billions: float = Field(default=0, ge=0, description="parameters of its text encoders")

@@ -36,7 +36,7 @@ class WanVelocity:
             self._more["encoder_hidden_states_image"] = pipe.encode_image(pictures, self._device).to(pipe.transformer.dtype)
             if len(pictures) == 1:
                 self._more["encoder_hidden_states_image"] = self._more["encoder_hidden_states_image"][:1]
-        if prepared.profile.frames == "video_mask":
+        if prepared.spec.frames == "video_mask":
             control = control_channels(prepared)
             self._more["control_hidden_states"] = control.to(pipe.transformer.dtype)
 
@@ -75,7 +75,7 @@ class WanVelocity:
 def known_channels(prepared: PreparedCondition) -> Latents | None:
     """Channels beside the state of a 36-channel model: mask of known frames (4), latents of [first, 0 ..., last] (16)."""
     condition = prepared.condition
-    if prepared.profile.frames != "image" or prepared.given is not None:
+    if prepared.spec.frames != "image" or prepared.given is not None:
         return None
     video = torch.zeros(1, 3, condition.num_frames, condition.height, condition.width)
     mask = torch.zeros(condition.num_frames)
@@ -85,7 +85,7 @@ def known_channels(prepared: PreparedCondition) -> Latents | None:
             mask[place] = 1
     latents = encode_pixels(prepared, video)
     # frame 0 stands for a whole group: four channels a latent frame
-    groups = torch.cat([mask[:1].repeat(prepared.profile.temporal), mask[1:]]).reshape(-1, prepared.profile.temporal)
+    groups = torch.cat([mask[:1].repeat(prepared.spec.temporal), mask[1:]]).reshape(-1, prepared.spec.temporal)
     _, f, h, w = latents.shape
     spread = groups.T[:, :, None, None].expand(-1, f, h, w)
     return torch.cat([spread.to(latents), latents])
@@ -93,7 +93,7 @@ def known_channels(prepared: PreparedCondition) -> Latents | None:
 
 def control_channels(prepared: PreparedCondition) -> Tensor:
     """VACE: latents of what is kept (16), of what is free (16), and the mask with 8 x 8 pixels as 64 channels."""
-    arguments, condition, side = prepared.arguments, prepared.condition, prepared.profile.spatial
+    arguments, condition, side = prepared.arguments, prepared.condition, prepared.spec.spatial
     size = (condition.num_frames, condition.height, condition.width)
     video, free = torch.zeros(1, 3, *size), torch.ones(1, 1, *size)
     if "video" in arguments:
@@ -113,4 +113,4 @@ def pixels(frame: Any) -> Tensor:
 
 def encode_pixels(prepared: PreparedCondition, video: Tensor) -> Latents:
     """Normalised mode of the VAE for pixels b 3 t y x."""
-    return Autoencoder(prepared.pipeline.vae, prepared.profile).encode_pixels(video)
+    return Autoencoder(prepared.pipeline.vae, prepared.spec).encode_pixels(video)

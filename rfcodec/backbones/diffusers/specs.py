@@ -14,16 +14,16 @@ from rfcodec.errors import BackboneError
 from rfcodec.protocols import Places
 from rfcodec.types import Geometry
 
-OWN_PROFILE = "rfcodec.toml"  # beside model_index.json: the profile that a model brings along
+OWN_SPEC = "rfcodec.toml"  # beside model_index.json: the spec that a model brings along
 
 
-class PipelineProfile(BaseModel):
+class PipelineSpec(BaseModel):
     """The data of one pipeline class. Defaults are those of a plain text-to-video pipeline."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    family: str = Field(description="profiles of one family share weights")
+    family: str = Field(description="specs of one family share weights")
     pipeline: str = Field(description="class in diffusers, or package.module:Class")
     when: tuple[str, ...] = Field(
         default=(), description="config entries that must be set: NAME of the pipeline or COMPONENT.NAME, or with =VALUE"
@@ -59,7 +59,7 @@ class PipelineProfile(BaseModel):
     multiple: int = Field(default=16, ge=1, description="what width and height must be multiples of")
     native: Literal["", "wan", "ltx"] = Field(default="", description="velocity without the pipeline, where we have it")
 
-    def only(self, takes: Sequence[str]) -> "PipelineProfile":
+    def only(self, takes: Sequence[str]) -> "PipelineSpec":
         """The same for a checkpoint that was trained for some of the known frames alone."""
         return self.model_copy(update={"takes": tuple(words for words in self.takes if words in takes)})
 
@@ -69,30 +69,30 @@ class PipelineProfile(BaseModel):
         return Geometry(channels, self.temporal, self.spatial, self.multiple, self.given, max(least, 1 + self.given))
 
 
-def read_profiles(text: str, known: Sequence[PipelineProfile] = ()) -> tuple[PipelineProfile, ...]:
-    """The profiles of a TOML text; `like` may name one before it or of `known`. Raises BackboneError."""
-    found = {profile.id: profile.model_dump() for profile in known}
+def read_specs(text: str, known: Sequence[PipelineSpec] = ()) -> tuple[PipelineSpec, ...]:
+    """The specs of a TOML text; `like` may name one before it or of `known`. Raises BackboneError."""
+    found = {spec.id: spec.model_dump() for spec in known}
     fresh = []
     try:
-        for table in tomllib.loads(text)["profile"]:
+        for table in tomllib.loads(text)["pipeline"]:
             base = found[table.pop("like")] if "like" in table else {}
             merged = base | table | {"call": base.get("call", {}) | table.get("call", {})}
-            fresh.append(PipelineProfile(**merged))
+            fresh.append(PipelineSpec(**merged))
             found[fresh[-1].id] = merged
     except (tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
-        raise BackboneError(f"a family profile is not legal: {error}; docs/backbones.md says how one is written") from error
+        raise BackboneError(f"a pipeline spec is not legal: {error}; docs/backbones.md says how one is written") from error
     return tuple(fresh)
 
 
 @lru_cache(maxsize=1)
-def built_in() -> tuple[PipelineProfile, ...]:
-    """The profiles of families.toml."""
-    return read_profiles((files("rfcodec.backbones.diffusers") / "families.toml").read_text())
+def built_in() -> tuple[PipelineSpec, ...]:
+    """The specs of families.toml."""
+    return read_specs((files("rfcodec.backbones.diffusers") / "families.toml").read_text())
 
 
-def all_profiles(folder: Path | None = None, trusted: bool = True) -> tuple[PipelineProfile, ...]:
-    """Profiles that the model's own folder brings along, if it is trusted, then those of other packages, then ours."""
-    own = folder / OWN_PROFILE if folder and trusted else None
-    local = read_profiles(own.read_text(), built_in()) if own and own.is_file() else ()
-    plugins = [profile for entry in entry_points(group="rfcodec.families") for profile in entry.load()]
+def all_specs(folder: Path | None = None, trusted: bool = True) -> tuple[PipelineSpec, ...]:
+    """Specs that the model's own folder brings along, if it is trusted, then those of other packages, then ours."""
+    own = folder / OWN_SPEC if folder and trusted else None
+    local = read_specs(own.read_text(), built_in()) if own and own.is_file() else ()
+    plugins = [spec for entry in entry_points(group="rfcodec.families") for spec in entry.load()]
     return (*local, *plugins, *built_in())

@@ -1,4 +1,4 @@
-"""Profiles as data: what the table says, what a new one may say, and which errors a wrong one meets."""
+"""Specs as data: what the table says, what a new one may say, and which errors a wrong one meets."""
 
 import inspect
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from rfcodec.backbones.diffusers.calls import FRAME_ARGUMENTS, fixed_noise
 from rfcodec.backbones.diffusers.families import family_of, pipeline_class
 from rfcodec.backbones.diffusers.layout import Layout
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles, built_in, known_frames, read_profiles
 from rfcodec.backbones.diffusers.sources import find_source
+from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs, built_in, read_specs
 from rfcodec.errors import BackboneError, ConfigError, UnknownPlugin
 from rfcodec.protocols import Condition
 
-PROFILES = {profile.id: profile for profile in built_in()}
+SPECS = {spec.id: spec for spec in built_in()}
 NEW = """
-[[profile]]
+[[pipeline]]
 id = "toy"
 family = "toy"
 like = "wan-t2v"
@@ -27,53 +27,51 @@ call = { speed = 3 }
 """
 
 
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_pipelines_know_the_arguments_that_profiles_use(profile):
-    kind = pipeline_class(profile.pipeline)
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_pipelines_know_the_arguments_that_specs_use(spec):
+    kind = pipeline_class(spec.pipeline)
     legal = set(inspect.signature(kind.__call__).parameters)
-    used = set(profile.call) | ({"frame_rate"} if profile.frame_rate else set())
-    used |= {"latents"} if profile.start == "argument" else set()
-    used |= (
-        {"guider"} & set(inspect.signature(kind.__init__).parameters) if profile.guidance == "guider" else {profile.guidance}
-    )
-    used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(profile.frames, set())
-    used |= {"last_image"} if profile.frames == "image" and "first+last" in profile.takes else set()
-    used |= {"video", "mask"} if profile.frames == "video_mask" else set()
+    used = set(spec.call) | ({"frame_rate"} if spec.frame_rate else set())
+    used |= {"latents"} if spec.start == "argument" else set()
+    used |= {"guider"} & set(inspect.signature(kind.__init__).parameters) if spec.guidance == "guider" else {spec.guidance}
+    used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(spec.frames, set())
+    used |= {"last_image"} if spec.frames == "image" and "first+last" in spec.takes else set()
+    used |= {"video", "mask"} if spec.frames == "video_mask" else set()
     assert used - legal <= {"guider"}
-    assert profile.frames in FRAME_ARGUMENTS
+    assert spec.frames in FRAME_ARGUMENTS
 
 
 def test_ids_are_unique_and_families_agree_on_geometry():
-    assert len(PROFILES) == len(built_in())
-    for profile in built_in():
+    assert len(SPECS) == len(built_in())
+    for spec in built_in():
         for other in built_in():
-            if profile.family == other.family:
-                assert (profile.temporal, profile.spatial, profile.multiple) == (
+            if spec.family == other.family:
+                assert (spec.temporal, spec.spatial, spec.multiple) == (
                     other.temporal,
                     other.spatial,
                     other.multiple,
                 )
 
 
-def test_a_profile_is_like_another_but_for_what_it_says():
-    (toy,) = read_profiles(NEW, built_in())
+def test_a_spec_is_like_another_but_for_what_it_says():
+    (toy,) = read_specs(NEW, built_in())
     assert (toy.temporal, toy.spatial, toy.statistics) == (2, 8, "config")
     assert dict(toy.call) == {"max_sequence_length": 512, "speed": 3}
 
 
-def test_a_model_brings_its_own_profile(tmp_path):
+def test_a_model_brings_its_own_spec(tmp_path):
     (tmp_path / "rfcodec.toml").write_text(NEW)
-    assert all_profiles(tmp_path)[0].id == "toy"
-    assert all_profiles()[0].id != "toy"
+    assert all_specs(tmp_path)[0].id == "toy"
+    assert all_specs()[0].id != "toy"
 
 
 @pytest.mark.parametrize(
     "change", ["colour = 1", "layout = 'spiral'", "sign = 2", "like = 'nothing'", "takes = ['middle']", "]"]
 )
-def test_a_wrong_profile_is_named(change):
+def test_a_wrong_spec_is_named(change):
     text = NEW.replace('like = "wan-t2v"', "") if change.startswith("like") else NEW
     with pytest.raises(BackboneError, match=r"docs/backbones\.md"):
-        read_profiles(text + change, built_in())
+        read_specs(text + change, built_in())
 
 
 @dataclass
@@ -111,7 +109,7 @@ class StrangePipeline:
 def test_a_pipeline_is_known_by_its_configuration(transformer, config, family):
     found = family_of(WanImageToVideoPipeline(transformer, **config), built_in())
     assert found[0].family == family
-    assert {profile.family for profile in found} == {family}
+    assert {spec.family for spec in found} == {family}
 
 
 def test_a_pipeline_of_no_family_is_named():
@@ -125,7 +123,7 @@ def test_a_pipeline_that_cannot_be_imported_is_named():
 
 
 def test_known_frames_are_those_of_the_condition():
-    assert known_frames(Condition(5, 8, 8)) == "none"
+    assert Condition(5, 8, 8).places == "none"
 
 
 # Layout
@@ -133,8 +131,8 @@ def test_known_frames_are_those_of_the_condition():
 SHAPE, TOTAL = (3, 2, 2, 4), 3
 
 
-def profile(**changes):
-    return PipelineProfile(id="x", family="x", pipeline="X", **changes)
+def spec_with(**changes):
+    return PipelineSpec(id="x", family="x", pipeline="X", **changes)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +151,7 @@ def profile(**changes):
     ],
 )
 def test_what_is_placed_is_taken_and_nothing_else_changes(changes, state):
-    layout = Layout(profile(**changes), SHAPE, TOTAL)
+    layout = Layout(spec_with(**changes), SHAPE, TOTAL)
     before = torch.randn(state)
     latents = torch.randn(SHAPE)
     after = layout.place(before, latents)
@@ -164,9 +162,9 @@ def test_what_is_placed_is_taken_and_nothing_else_changes(changes, state):
 
 def test_tokens_run_over_columns_first():
     state = torch.arange(24.0).reshape(1, 24, 1).expand(1, 24, 3)
-    assert Layout(profile(layout="tokens"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
+    assert Layout(spec_with(layout="tokens"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
     state = torch.arange(32.0).reshape(1, 32, 1).expand(1, 32, 3)
-    assert Layout(profile(layout="tokens", extra="after"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
+    assert Layout(spec_with(layout="tokens", extra="after"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
 
 
 # Options and names
@@ -184,10 +182,10 @@ def test_wrong_options_are_named(options):
 
 
 def test_what_touches_arithmetic_stands_in_the_arithmetic():
-    plain = DiffusersOptions().profile_words()
+    plain = DiffusersOptions().arithmetic_words()
     assert plain == "float32"
     for name, value in {"attention": "flash", "cache": "taylorseer", "driver": "pipeline", "compile": "1"}.items():
-        assert name in DiffusersOptions.read({name: value}).profile_words()
+        assert name in DiffusersOptions.read({name: value}).arithmetic_words()
 
 
 @pytest.mark.parametrize("name", ["nonsense", "a/b/c", "../nowhere"])
