@@ -107,7 +107,7 @@ def theirs(prepared, backbone, output_type="latent"):
     scheduler = Watched()
     scheduler.grid, scheduler.spec = GRID, spec
     if spec.guidance == "guider":
-        pipe.guider = pipe.guider.new(guidance_scale=backbone.options.guidance)
+        pipe.guider = pipe.guider.new(guidance_scale=backbone.options.guidance_scale)
     with replaced(pipe, "scheduler", scheduler), mode_only(pipe.vae), drawn(pipe, prepared):
         result = pipe(
             **prepared.arguments,

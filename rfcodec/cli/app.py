@@ -215,7 +215,8 @@ def calibrate(
     gops: Annotated[int, typer.Option(help="Most GOPs of each clip.", min=1)] = 4,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance=5")
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance_scale=5"),
     ] = None,
     device: Device = "cpu",
     threads: Threads = None,
@@ -277,7 +278,7 @@ def show(
     frames: Annotated[int, typer.Option(metavar="N", help="Frames of a GOP.")] = 33,
     dtype: Annotated[str | None, typer.Option(help="Precision of the model: float32, bfloat16, float16.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A backbone option: guidance=5 ...")
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A backbone option: guidance_scale=5 ...")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,6 +1,7 @@
 """Words of a command line or a description, turned into values."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,12 @@ def parse_words(pairs: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"a setting is {pair!r}; write field=value, such as trajectory.steps=8")
         words[name] = value
     return words
+
+
+def nearest(name: str, legal: Iterable[str]) -> str:
+    """ "; did you mean 'x'?" for the legal name that looks most like a wrong one, "" where none does."""
+    found = difflib.get_close_matches(name, list(legal), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _number(text: str) -> Any:

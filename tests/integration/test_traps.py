@@ -137,7 +137,7 @@ def test_what_a_model_cannot_take_is_an_error(name, live):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("hunyuan-i2v", {"guidance": "3"}), ("wan-t2v", {"frame_rate": "24"}), ("mochi-t2v", {"guidance_2": "2"})],
+    [("hunyuan-i2v", {"guidance_scale": "3"}), ("wan-t2v", {"frame_rate": "24"}), ("mochi-t2v", {"guidance_scale_2": "2"})],
 )
 def test_an_option_without_effect_is_an_error(name, options, live):
     with pytest.raises(ConfigError, match=next(iter(options))):

@@ -182,8 +182,8 @@ def test_what_options_change(uncounted):
     plain = of()
     assert (plain.width, plain.height, plain.frames) == (832, 480, 33)
     assert (plain.tflop_decode, plain.tflop_encode) == (200, 290)
-    assert of(guidance=5).tflop_decode == 400
-    assert of("hunyuan-video", guidance=5).tflop_decode == 200  # embedded
+    assert of(guidance_scale=5).tflop_decode == 400
+    assert of("hunyuan-video", guidance_scale=5).tflop_decode == 200  # embedded
     assert of(reuse=3).evaluations == 7
     assert of(dtype="bfloat16").memory.text_encoders == plain.memory.text_encoders / 2
     assert of(quantization="bnb-4bit").memory.transformers < plain.memory.transformers / 6

@@ -171,20 +171,46 @@ def test_tokens_run_over_columns_first():
 
 
 def test_options_are_read_from_the_words_of_the_stream():
-    options = DiffusersOptions.read({"guidance": "2.5", "reuse": "2", "vae_tiling": "1", "dtype": "bfloat16"})
-    assert (options.guidance, options.reuse, options.vae_tiling, options.dtype) == (2.5, 2, True, "bfloat16")
+    options = DiffusersOptions.read({"guidance_scale": "2.5", "reuse": "2", "vae_tiling": "1", "dtype": "bfloat16"})
+    assert (options.guidance_scale, options.reuse, options.vae_tiling, options.dtype) == (2.5, 2, True, "bfloat16")
 
 
-@pytest.mark.parametrize("options", [{"guidance": "x"}, {"colour": "red"}, {"dtype": "int3"}, {"reuse": "0"}])
+@pytest.mark.parametrize("options", [{"guidance_scale": "x"}, {"colour": "red"}, {"dtype": "int3"}, {"reuse": "0"}])
 def test_wrong_options_are_named(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
+        DiffusersOptions.read(options)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("guidance", "guidance_scale"), ("negative", "negative_prompt"), ("attention_backed", "attention_backend")],
+)
+def test_a_wrong_option_name_meets_the_one_that_was_meant(given, meant):
+    with pytest.raises(ConfigError, match=rf"backbone_options\.{given} .*legal names: .*did you mean '{meant}'\?$"):
+        DiffusersOptions.read({given: "2"})
+    with pytest.raises(ConfigError) as raised:
+        DiffusersOptions.read({"colour": "red"})
+    assert "did you mean" not in str(raised.value)
+    assert "guidance_scale_2" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "need"),
+    [
+        ({"guidance_scale_2": "3"}, "guidance_scale above 1"),
+        ({"gguf": "x"}, "quantization=gguf"),
+        ({"mag_ratios": "1"}, "cache=magcache"),
+    ],
+)
+def test_an_option_that_needs_another_names_it(options, need):
+    with pytest.raises(ConfigError, match=f"{next(iter(options))} has no effect without {need}$"):
         DiffusersOptions.read(options)
 
 
 def test_what_touches_arithmetic_stands_in_the_arithmetic():
     plain = DiffusersOptions().arithmetic_words()
     assert plain == "float32"
-    for name, value in {"attention": "flash", "cache": "taylorseer", "driver": "pipeline", "compile": "1"}.items():
+    for name, value in {"attention_backend": "flash", "cache": "taylorseer", "driver": "pipeline", "compile": "1"}.items():
         assert name in DiffusersOptions.read({name: value}).arithmetic_words()
 
 

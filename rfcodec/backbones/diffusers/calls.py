@@ -26,17 +26,17 @@ def call_arguments(spec: PipelineSpec, pipe: Any, condition: Condition, options:
     legal = inspect.signature(type(pipe).__call__).parameters
     sizes = {"height": condition.height, "width": condition.width, "num_frames": condition.num_frames}
     arguments: dict[str, Any] = {name: value for name, value in sizes.items() if name in legal}
-    arguments |= {"prompt": condition.text, "negative_prompt": options.negative}
+    arguments |= {"prompt": condition.text, "negative_prompt": options.negative_prompt}
     arguments |= dict(spec.call)
     arguments |= FRAME_ARGUMENTS[spec.frames](pipe, condition)
     if spec.guidance in legal:
-        arguments[spec.guidance] = options.guidance
+        arguments[spec.guidance] = options.guidance_scale
     if spec.guidance_needs and not config_entry(pipe, spec.guidance_needs):
-        _require("guidance", options.guidance == 1, spec)
-    if options.guidance_2 is not None:
+        _require("guidance_scale", options.guidance_scale == 1, spec)
+    if options.guidance_scale_2 is not None:
         experts = config_entry(pipe, "boundary_ratio") and getattr(pipe, "transformer_2", None) is not None
-        _require("guidance_2", bool("guidance_scale_2" in legal and experts), spec)
-        arguments["guidance_scale_2"] = options.guidance_2
+        _require("guidance_scale_2", bool("guidance_scale_2" in legal and experts), spec)
+        arguments["guidance_scale_2"] = options.guidance_scale_2
     _require("frame_rate", options.frame_rate is None or spec.frame_rate > 0, spec)
     if spec.frame_rate:
         arguments["frame_rate"] = options.frame_rate or spec.frame_rate

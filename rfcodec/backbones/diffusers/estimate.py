@@ -133,7 +133,7 @@ def estimate(name_or_folder: str, width: int, height: int, frames: int, options:
     frames, (width, height) = plan.geometry.padded_frames(frames), plan.geometry.padded_size(width, height)
     call = _call(plan, plan.geometry.latent_shape(frames, width, height), frames, options)
     tflop, uncounted = count_operations(plan.transformer, call)
-    doubled = options.guidance > 1 and type(plan.transformer).__name__ not in EMBEDDED_GUIDANCE
+    doubled = options.guidance_scale > 1 and type(plan.transformer).__name__ not in EMBEDDED_GUIDANCE
     weights = {"transformer": parameters(plan.transformer), "vae": parameters(plan.vae)}
     weights |= {"text_encoders": plan.text, "others": plan.others}
     return Estimate(
@@ -193,7 +193,7 @@ def _weight_bytes(model: Any, options: DiffusersOptions) -> float:
 
 def _evaluation_bytes(model: Any, call: Call, options: DiffusersOptions) -> float:
     kind, tokens = type(model).__name__, call.tokens(model.config)
-    batch = 2 if options.guidance > 1 and kind in BATCHED_GUIDANCE else 1
+    batch = 2 if options.guidance_scale > 1 and kind in BATCHED_GUIDANCE else 1
     tensors = LIVE_TENSORS + len(model.config.get("vace_layers", ()))
     tensors += LIVE_TENSORS_OF_TIMES if call.times_of_tokens else 0
     masks = LIVE_MASKS * (tokens + TEXT_OF_HUNYUAN15) ** 2 if kind in MASKED_ATTENTION else 0

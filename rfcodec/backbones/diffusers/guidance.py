@@ -19,8 +19,8 @@ def embed_text(prepared: PreparedCondition, options: DiffusersOptions) -> Any:
     """What the pipeline's encode_prompt says of the texts, as its own call would ask for them."""
     return prepared.pipeline.encode_prompt(
         prompt=prepared.condition.text,
-        negative_prompt=options.negative,
-        do_classifier_free_guidance=options.guidance > 1,
+        negative_prompt=options.negative_prompt,
+        do_classifier_free_guidance=options.guidance_scale > 1,
         max_sequence_length=prepared.arguments["max_sequence_length"],
         device=prepared.pipeline._execution_device,
     )

@@ -35,7 +35,17 @@ from rfcodec.support.cache import cache_folder
 from rfcodec.types import Identity
 
 LOADING = RLock()  # diffusers changes torch for the whole process while it loads
-AT_LOAD = ("pipeline", "dtype", "vae_dtype", "vae_tiling", "vae_slicing", "attention", "compile", "quantization", "gguf")
+AT_LOAD = (
+    "pipeline",
+    "dtype",
+    "vae_dtype",
+    "vae_tiling",
+    "vae_slicing",
+    "attention_backend",
+    "compile",
+    "quantization",
+    "gguf",
+)
 TEXT_PARTS = ("text_encoder", "tokenizer", "image_processor", "feature_extractor", "processor", "scheduler", "guider")
 
 
@@ -53,8 +63,10 @@ def open_pipeline(
         return _open_live(source, chosen)
     if not isinstance(source, str):
         raise ConfigError(f"a backbone is a name, a folder, a hub id, a pipeline or a Backbone, not {type(source).__name__}")
-    if not trusted and "hub" in chosen.attention:
-        raise ConfigError(f"the stream asks for the attention backend {chosen.attention}, which is fetched: --override it")
+    if not trusted and "hub" in chosen.attention_backend:
+        raise ConfigError(
+            f"the stream asks for the attention backend {chosen.attention_backend}, which is fetched: --override it"
+        )
     found = find_source(source)
     folder = found.folder(fetch=trusted or found.checkpoint is not None)
     try:

@@ -22,10 +22,10 @@ class LtxVelocity:
 
     def __init__(self, prepared: PreparedCondition, options: DiffusersOptions) -> None:
         pipe, condition = prepared.pipeline, prepared.condition
-        self._model, self._scale = pipe.transformer, options.guidance
+        self._model, self._scale = pipe.transformer, options.guidance_scale
         self._device = pipe._execution_device
         positive, mask, negative, negative_mask = embed_text(prepared, options)
-        pair = options.guidance > 1
+        pair = options.guidance_scale > 1
         self._texts = torch.cat([negative, positive]) if pair else positive
         self._masks = torch.cat([negative_mask, mask]) if pair else mask
         self._given = prepared.given

@@ -47,7 +47,7 @@ def settle(pipe: Any, runtime: RuntimeConfig, options: DiffusersOptions) -> Any:
     if options.vae_slicing:
         pipe.vae.enable_slicing()
     for model in models_of(pipe):
-        _set_attention(model, options.attention)
+        _set_attention(model, options.attention_backend)
         if options.compile:
             _compile(model)
     if getattr(pipe.config, "boundary_ratio", None) and getattr(pipe, "transformer_2", None) is None:
@@ -89,7 +89,7 @@ def _set_attention(model: Any, backend: str) -> None:
         try:
             model.set_attention_backend(backend)
         except (ValueError, RuntimeError, ImportError, KeyError) as error:
-            raise ConfigError(f"backbone_options.attention is {backend!r}: {error}") from error
+            raise ConfigError(f"backbone_options.attention_backend is {backend!r}: {error}") from error
 
 
 def _place(pipe: Any, runtime: RuntimeConfig) -> None:

@@ -136,7 +136,7 @@ def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -
             stack.enter_context(replaced(pipe.video_processor, "calculate_default_height_width", lambda *_, **__: size))
         if spec.guidance == "guider":
             with quiet():
-                guider = pipe.guider.new(guidance_scale=options.guidance)
+                guider = pipe.guider.new(guidance_scale=options.guidance_scale)
             stack.enter_context(replaced(pipe, "guider", guider))
         # what else a pipeline draws is drawn anew in every run, from a generator of its own
         generator = torch.Generator()

@@ -25,7 +25,10 @@ class WanVelocity:
         pipe = prepared.pipeline
         self._pipe, self._given = pipe, prepared.given
         self._device = pipe._execution_device
-        self._scales = (options.guidance, options.guidance if options.guidance_2 is None else options.guidance_2)
+        self._scales = (
+            options.guidance_scale,
+            options.guidance_scale if options.guidance_scale_2 is None else options.guidance_scale_2,
+        )
         positive, negative = embed_text(prepared, options)
         dtype = pipe.transformer.dtype
         self._texts = (positive.to(dtype), None if negative is None else negative.to(dtype))

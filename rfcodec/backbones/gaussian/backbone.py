@@ -11,8 +11,9 @@ import scipy
 from rfcodec.backbones.gaussian.prior import GaussianPrior, KnownFrame
 from rfcodec.backbones.gaussian.spectrum import Spectrum
 from rfcodec.backbones.gaussian.transforms import BlockTransform, PixelTransform, Transform
+from rfcodec.backbones.options import refuse_unknown
 from rfcodec.config import RuntimeConfig
-from rfcodec.errors import ConfigError, UnsupportedCondition
+from rfcodec.errors import UnsupportedCondition
 from rfcodec.flow.rollout import rollout
 from rfcodec.protocols import Condition, Frames, Latents, Places, Reference, Step
 from rfcodec.types import Identity, InformationProfile
@@ -28,8 +29,8 @@ class GaussianBackbone:
         self.geometry = transform.geometry
         self.spectrum = spectrum
         self.tail_share, self.tail_end = tail
-        profile = f"cpu float32 numpy {np.__version__} scipy {scipy.__version__}"
-        self.identity = Identity(name, spectrum.digest, profile)
+        arithmetic = f"cpu float32 numpy {np.__version__} scipy {scipy.__version__}"
+        self.identity = Identity(name, spectrum.digest, arithmetic)
         self._transform = transform
 
     def encode(self, frames: Frames) -> Latents:
@@ -76,18 +77,13 @@ def _open(name: str, table: str, transform: Transform, tail: tuple[float, float]
     return GaussianBackbone(name, spectrum, transform, tail)
 
 
-def _refuse_options(name: str, options: Mapping[str, str]) -> None:
-    if options:
-        raise ConfigError(f"the {name} backbone has no options: leave out {', '.join(options)}")
-
-
 def pixel_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
     """Video in pixels of decorrelated colour, with a spectrum fitted to natural video. Runs on the CPU."""
-    _refuse_options("gaussian", options)
+    refuse_unknown(options, ())
     return _open("gaussian", "pixel.json", PixelTransform(), (0.2, 0.15))
 
 
 def latent_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
     """Sixteen nearly white channels in the geometry of Wan latents. Runs on the CPU."""
-    _refuse_options("gaussian-latent", options)
+    refuse_unknown(options, ())
     return _open("gaussian-latent", "latent.json", BlockTransform(), (0.3, 0.33))
