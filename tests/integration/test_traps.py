@@ -87,6 +87,22 @@ def test_nothing_depends_on_the_global_generator(name, live):
     assert bool(torch.isfinite(one).all())
 
 
+@pytest.mark.parametrize("name", tiny_models.BUILDERS)
+def test_nothing_that_a_pipeline_draws_is_kept(name, live, monkeypatch):
+    backbone, prepared = live(name, checks.conditions(name)[-1])
+    one = run(backbone, prepared)
+    kind, seeds = type(prepared.pipeline), []
+    call = kind.__call__
+
+    def seeded(self, **given):
+        seeds.append(5)
+        return call(self, **given | {"generator": torch.Generator().manual_seed(5)})
+
+    monkeypatch.setattr(kind, "__call__", seeded)
+    assert torch.equal(one, run(backbone, prepared))
+    assert seeds == [5]
+
+
 @pytest.mark.parametrize("name", IMAGE_MODELS)
 def test_the_known_frame_reaches_the_model(name, live):
     backbone, prepared = live(name, "first")

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from rfcodec.backbones.diffusers.calls import FRAME_ARGUMENTS, fixed_noise
+from rfcodec.backbones.diffusers.calls import FRAME_ARGUMENTS
 from rfcodec.backbones.diffusers.families import family_of, pipeline_class
 from rfcodec.backbones.diffusers.layout import Layout
 from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.patches import BESIDE_THE_VIDEO, unchanging
 from rfcodec.backbones.diffusers.sources import find_source
 from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs, built_in, read_specs
+from rfcodec.coding.intra import STILL_GOP
 from rfcodec.errors import BackboneError, ConfigError, UnknownPlugin
+from rfcodec.noise import normals
 from rfcodec.protocols import Condition
 
 SPECS = {spec.id: spec for spec in built_in()}
@@ -225,8 +228,18 @@ def test_a_folder_without_a_model_is_said_to_be_one(tmp_path):
         find_source(str(tmp_path))
 
 
-def test_fixed_noise_is_white_and_always_the_same():
-    noise = fixed_noise(20000)
+# Noise beside the video
+
+
+def test_what_is_no_video_has_addressed_noise():
+    noise = unchanging(lambda *shape: torch.empty(shape, dtype=torch.float64))(4, 5, 1000)
+    assert torch.equal(noise.flatten(), torch.from_numpy(normals(BESIDE_THE_VIDEO, 20000)).double())
     assert abs(noise.mean()) < 0.03
     assert abs(noise.std() - 1) < 0.03
-    assert noise[:3].tolist() == fixed_noise(3).tolist()
+    again = unchanging(lambda: torch.empty(3, dtype=torch.float32))()
+    assert again.tolist() == noise.flatten()[:3].tolist()
+
+
+def test_its_address_is_none_that_a_stream_uses():
+    # GOPs are counted by frames, of which there are fewer than 2^32, and stills lie beyond them
+    assert BESIDE_THE_VIDEO.gop > STILL_GOP == 1 << 32

@@ -3,15 +3,10 @@
 import importlib
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import PIL.Image
-import torch
-from jaxtyping import Float32
-from scipy.special import ndtri
-from torch import Tensor
 
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.specs import PipelineSpec
@@ -100,18 +95,6 @@ FRAME_ARGUMENTS: dict[str, Callable[[Any, Condition], dict[str, Any]]] = {
 
 def _beside(pipe: Any, name: str) -> Any:
     return getattr(importlib.import_module(type(pipe).__module__), name)
-
-
-@lru_cache(maxsize=4)
-def fixed_noise(count: int) -> Float32[np.ndarray, "count"]:
-    """White noise that is always the same, for parts of a state that carry no video (the audio of LTX-2)."""
-    raw = np.random.Philox(key=0).random_raw(count) >> np.uint64(48)
-    return ndtri((raw + 0.5) / 65536).astype(np.float32)
-
-
-def fixed_like(tensor: Tensor) -> Tensor:
-    """`fixed_noise` in the shape of a tensor."""
-    return torch.from_numpy(fixed_noise(tensor.numel())).reshape(tensor.shape).to(tensor)
 
 
 def config_entry(pipe: Any, path: str) -> Any:

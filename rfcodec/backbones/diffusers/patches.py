@@ -4,9 +4,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from rfcodec.backbones.diffusers.calls import fixed_like
+import torch
+from torch import Tensor
+
 from rfcodec.backbones.diffusers.layout import Layout
+from rfcodec.noise import normals
 from rfcodec.protocols import Latents
+from rfcodec.types import NoiseAddress
+
+# of parts of a state that carry no video, such as audio: beyond every GOP and the stills (docs/bitstream.md, section 6)
+BESIDE_THE_VIDEO = NoiseAddress(seed=0, gop=(1 << 32) + 1, step=0)
 
 
 @contextmanager
@@ -52,5 +59,10 @@ def starting_from(prepare: Callable[..., Any], layout: Layout, start: Latents) -
 
 
 def unchanging(make: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that draws noise, with the same noise every time."""
-    return lambda *args, **options: fixed_like(make(*args, **options))
+    """A method that draws noise, with the same noise every time: that of the address BESIDE_THE_VIDEO."""
+
+    def addressed(*args: Any, **options: Any) -> Tensor:
+        drawn: Tensor = make(*args, **options)
+        return torch.from_numpy(normals(BESIDE_THE_VIDEO, drawn.numel())).reshape(drawn.shape).to(drawn)
+
+    return addressed

@@ -138,7 +138,8 @@ def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -
             with quiet():
                 guider = pipe.guider.new(guidance_scale=options.guidance_scale)
             stack.enter_context(replaced(pipe, "guider", guider))
-        # what else a pipeline draws is drawn anew in every run, from a generator of its own
+        # nothing that is drawn from it is kept: the start is ours, posteriors have one sample, the rest is `fixed`; without
+        # one, pipelines would advance the generator of the whole process
         generator = torch.Generator()
         for name in spec.fixed:
             stack.enter_context(replaced(pipe, name, unchanging(getattr(pipe, name))))
