@@ -19,7 +19,7 @@ import tiny_models
 import torch
 
 from rfcodec import api
-from rfcodec.backbones.diffusers.loading import open_pipeline
+from rfcodec.backbones.diffusers.loading import open_live
 from rfcodec.backbones.diffusers.patches import mode_only, replaced
 from rfcodec.backbones.diffusers.scheduler import EulerOnGrid
 from rfcodec.backbones.diffusers.specs import built_in
@@ -80,7 +80,7 @@ def noise_for(shape):
 
 def ours(pipe, known, driver, **options):
     """Our driver in ODE mode: (coded latents, prepared condition, backbone)."""
-    backbone = open_pipeline(RuntimeConfig(), {"driver": driver, **options}, pipe)
+    backbone = open_live(pipe, {"driver": driver, **options})
     prepared = backbone.prepare(condition_of(backbone, known))
     latents = backbone.run(prepared, EulerStep(noise_for(prepared.shape)))
     return latents[:, latents.shape[1] - prepared.shape[1] :], prepared, backbone
@@ -196,7 +196,7 @@ def decoding(name, known):
     if name == "kandinsky5-i2v":
         return None
     pipe = tiny_models.build(name)
-    backbone = open_pipeline(RuntimeConfig(), {"driver": "pipeline"}, pipe)
+    backbone = open_live(pipe, {"driver": "pipeline"})
     prepared = backbone.prepare(condition_of(backbone, known))
     frames = backbone.decode(backbone.run(prepared, EulerStep(noise_for(prepared.shape))))
     expected = theirs(prepared, backbone, "np")

@@ -12,7 +12,7 @@ import torch
 
 from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors, weights_digest
 from rfcodec.backbones.diffusers.layout import Layout
-from rfcodec.backbones.diffusers.loading import open_pipeline
+from rfcodec.backbones.diffusers.loading import open_live
 from rfcodec.backbones.diffusers.pipeline import drive
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
 from rfcodec.backbones.diffusers.specs import built_in
@@ -28,7 +28,7 @@ def live():
     """live(name, known, driver, **options) -> (backbone, prepared condition) over a tiny pipeline."""
 
     def make(name, known, driver="pipeline", **options):
-        backbone = open_pipeline(RuntimeConfig(), {"driver": driver, **options}, tiny_models.build(name))
+        backbone = open_live(tiny_models.build(name), {"driver": driver, **options})
         return backbone, backbone.prepare(checks.condition_of(backbone, known))
 
     return make
@@ -268,7 +268,7 @@ def test_layers_that_must_stay_float32_do(tmp_path):
 def test_loaded_weights_compute_what_live_ones_do(name, tmp_path):
     known = checks.conditions(name)[0]
     loaded = open_backbone(str(tiny_models.save(name, tmp_path / name)), "", RuntimeConfig())
-    live = open_pipeline(RuntimeConfig(), {}, tiny_models.build(name))
+    live = open_live(tiny_models.build(name), {})
     results = [run(backbone, backbone.prepare(checks.condition_of(backbone, known))) for backbone in (loaded, live)]
     assert torch.equal(*results)
     assert loaded.identity.weights == live.identity.weights

@@ -10,7 +10,6 @@ import pytest
 import tiny_models
 import torch
 
-from rfcodec.backbones.diffusers import blueprint as blueprints
 from rfcodec.backbones.diffusers.blueprint import blueprint, parameters
 from rfcodec.backbones.diffusers.estimate import PROBES, estimate
 from rfcodec.backbones.diffusers.operations import CALLS, Call, count_operations, hidden_width
@@ -209,7 +208,7 @@ def test_a_folder_is_estimated_by_its_configuration(name, tmp_path):
     assert found.weights["text_encoders"] == sum(live[part] for part in live if part.startswith("text_encoder")) / 1e9
     assert found.weights["others"] == pytest.approx(live.get("image_encoder", 0) / 1e9)
     assert found.experts == (2 if "transformer_2" in live else 1)
-    facts = backbone_facts(str(tmp_path), (64, 64), 9, HALF)
+    facts = backbone_facts(str(tmp_path), (64, 64), 9, {"dtype": "bfloat16"})
     assert facts["weights"] == {"from": "folder", "folder": str(tmp_path), "here": True, "missing": []}
     assert "not known here" in facts["licence"]
 
@@ -217,26 +216,26 @@ def test_a_folder_is_estimated_by_its_configuration(name, tmp_path):
 def test_whether_weights_are_here(tmp_path, monkeypatch, uncounted):
     name = "wan2.1-t2v-1.3b"
     monkeypatch.setattr("rfcodec.backbones.diffusers.estimate.count_operations", lambda *_: (None, "of a reason"))
-    assert not backbone_facts(name, (64, 64), 9, HALF)["weights"]["here"]
+    assert not backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})["weights"]["here"]
     tiny_models.save("wan-t2v", tmp_path)
-    monkeypatch.setattr(blueprints, "cached_folder", lambda hub: tmp_path)
-    assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["here"]
+    monkeypatch.setattr("rfcodec.backbones.diffusers.facts.cached_folder", lambda hub: tmp_path)
+    assert backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})["weights"]["here"]
     (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
-    facts = backbone_facts(name, (64, 64), 9, HALF)
+    facts = backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})
     assert facts["weights"]["missing"] == ["transformer"]
     assert "in part" in dict(fact_rows(facts))["on this machine"]
     assert "of a reason" in dict(fact_rows(facts))["operations"]
     shards = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
     (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(shards))
     (tmp_path / "transformer" / "one.safetensors").touch()
-    assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["missing"] == ["transformer"]
+    assert backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})["weights"]["missing"] == ["transformer"]
     (tmp_path / "transformer" / "two.safetensors").touch()
-    assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["missing"] == []
+    assert backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})["weights"]["missing"] == []
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny-fast"])
 def test_weights_in_the_package_say_whence_they_are(name):
-    facts = backbone_facts(name, (64, 64), 9, HALF)
+    facts = backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})
     told, stored = dict(fact_rows(facts)), folder() / f"{name}.safetensors"
     assert told["sha256"] == hashlib.sha256(stored.read_bytes()).hexdigest()
     assert f"{stored.stat().st_size / 1e6:.2f} MB" in told["weights"]
@@ -253,9 +252,9 @@ def test_names_that_say_nothing_are_refused(tmp_path):
     with pytest.raises(MissingWeights, match="transformer"):
         estimate(str(tmp_path), 64, 64, 9, HALF)
     with pytest.raises(ConfigError, match="at least 1"):
-        backbone_facts("gaussian", (64, 0), 9, HALF)
+        backbone_facts("gaussian", (64, 0), 9, {"dtype": "bfloat16"})
     with pytest.raises(ConfigError, match="diffusers"):
-        backbone_facts("diffusers", (64, 64), 9, HALF)
+        backbone_facts("diffusers", (64, 64), 9, {})
 
 
 def test_a_hub_id_of_a_named_checkpoint_is_known(uncounted):

