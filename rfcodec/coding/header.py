@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
-from typing import Any
 
 import torch
 
@@ -41,7 +40,7 @@ def read_options(text: str) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition("=") for line in text.split("\n") if line)}
 
 
-def write_options(options: Mapping[str, Any]) -> str:
+def write_options(options: Mapping[str, object]) -> str:
     """Inverse of `read_options`, sorted by name; raises ConfigError on what does not fit a line."""
     for name, value in options.items():
         if "\n" in f"{name}{value}" or "=" in name:

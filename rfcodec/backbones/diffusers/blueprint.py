@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, final, get_args
+from typing import final, get_args
 
 import torch
 import transformers
@@ -16,6 +16,7 @@ from rfcodec.backbones.diffusers.machine import MODELS
 from rfcodec.backbones.diffusers.pipeline import family_geometry
 from rfcodec.backbones.diffusers.sources import MODEL_INDEX, Checkpoint, checkpoints, find_source
 from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs
+from rfcodec.backbones.diffusers.untyped import Arguments, Model
 from rfcodec.errors import MissingWeights
 from rfcodec.protocols import Places
 from rfcodec.types import Geometry
@@ -28,8 +29,8 @@ class Blueprint:
 
     specs: tuple[PipelineSpec, ...]
     takes: tuple[str, ...]
-    transformer: Any
-    vae: Any
+    transformer: Model
+    vae: Model
     experts: int
     text: float
     others: float
@@ -84,7 +85,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Blueprint:
     )
 
 
-def _on_meta(table: dict[str, Any]) -> Any:
+def _on_meta(table: Arguments) -> Model:
     kind = getattr(diffusers, table.pop("class"))
     with torch.device("meta"):
         return kind(**table).eval()
@@ -107,19 +108,20 @@ def _of_folder(folder: Path) -> Blueprint:
     return Blueprint(specs, _takes(specs), parts["transformer"], parts["vae"], experts, text, others)
 
 
-def _part(folder: Path, library: str, kind: str) -> Any:
+def _part(folder: Path, library: str, kind: str) -> Model:
     """A component as its configuration file describes it; None where its class is of no library known here."""
     homes = {"diffusers": diffusers, "transformers": transformers}
     found = getattr(homes.get(library) or getattr(diffusers.pipelines, library, None), kind, None)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         return None
+    build: Model = found
     with torch.device("meta"):
         if issubclass(found, transformers.PreTrainedModel):
-            return found(found.config_class.from_pretrained(folder))  # type: ignore[union-attr]
-        return found.from_config(_read(folder / "config.json")).eval()  # type: ignore[attr-defined]
+            return build(build.config_class.from_pretrained(folder))
+        return build.from_config(_read(folder / "config.json")).eval()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Arguments:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:

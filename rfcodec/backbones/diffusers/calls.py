@@ -10,17 +10,18 @@ import PIL.Image
 
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.specs import PipelineSpec
+from rfcodec.backbones.diffusers.untyped import Arguments, Pipeline
 from rfcodec.errors import BackboneError, ConfigError
 from rfcodec.protocols import Condition, Frame
 
 GREY = 128
 
 
-def call_arguments(spec: PipelineSpec, pipe: Any, condition: Condition, options: DiffusersOptions) -> dict[str, Any]:
+def call_arguments(spec: PipelineSpec, pipe: Pipeline, condition: Condition, options: DiffusersOptions) -> Arguments:
     """Arguments of the call, grid, noise and scheduler aside. Raises ConfigError for an option that it cannot take."""
     legal = inspect.signature(type(pipe).__call__).parameters
     sizes = {"height": condition.height, "width": condition.width, "num_frames": condition.num_frames}
-    arguments: dict[str, Any] = {name: value for name, value in sizes.items() if name in legal}
+    arguments: Arguments = {name: value for name, value in sizes.items() if name in legal}
     arguments |= {"prompt": condition.text, "negative_prompt": options.negative_prompt}
     arguments |= dict(spec.call)
     arguments |= FRAME_ARGUMENTS[spec.frames](pipe, condition)
@@ -51,23 +52,23 @@ def picture(frame: Frame) -> PIL.Image.Image:
     return PIL.Image.fromarray(np.ascontiguousarray(frame))
 
 
-def _none(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _none(pipe: Pipeline, condition: Condition) -> Arguments:
     return {}
 
 
-def _image(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _image(pipe: Pipeline, condition: Condition) -> Arguments:
     known = {"image": condition.first, "last_image": condition.last}
     return {name: picture(reference.frame) for name, reference in known.items() if reference}
 
 
-def _keyframes(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _keyframes(pipe: Pipeline, condition: Condition) -> Arguments:
     kind = _beside(pipe, "LTXVideoCondition")
     known = [(0, condition.first), (condition.num_frames - 1, condition.last)]
     found = [kind(image=picture(reference.frame), frame_index=index) for index, reference in known if reference]
     return {"conditions": found} if found else {}
 
 
-def _latent_keyframes(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _latent_keyframes(pipe: Pipeline, condition: Condition) -> Arguments:
     kind = _beside(pipe, "LTX2VideoCondition")
     known = [(0, condition.first), (-1, condition.last)]
     # crf: by default a known frame goes through H.264 first
@@ -75,7 +76,7 @@ def _latent_keyframes(pipe: Any, condition: Condition) -> dict[str, Any]:
     return {"conditions": found} if found else {}
 
 
-def _video_mask(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _video_mask(pipe: Pipeline, condition: Condition) -> Arguments:
     size = (condition.width, condition.height)
     grey, free, kept = (PIL.Image.new(mode, size, level) for mode, level in (("RGB", (GREY,) * 3), ("L", 255), ("L", 0)))
     video, mask = [grey] * condition.num_frames, [free] * condition.num_frames
@@ -84,7 +85,7 @@ def _video_mask(pipe: Any, condition: Condition) -> dict[str, Any]:
     return {"video": video, "mask": mask} if condition.references else {}
 
 
-FRAME_ARGUMENTS: dict[str, Callable[[Any, Condition], dict[str, Any]]] = {
+FRAME_ARGUMENTS: dict[str, Callable[[Pipeline, Condition], Arguments]] = {
     "none": _none,
     "image": _image,
     "keyframes": _keyframes,
@@ -93,11 +94,11 @@ FRAME_ARGUMENTS: dict[str, Callable[[Any, Condition], dict[str, Any]]] = {
 }
 
 
-def _beside(pipe: Any, name: str) -> Any:
+def _beside(pipe: Pipeline, name: str) -> Any:
     return getattr(importlib.import_module(type(pipe).__module__), name)
 
 
-def config_entry(pipe: Any, path: str) -> Any:
+def config_entry(pipe: Pipeline, path: str) -> Any:
     """NAME of the pipeline's config or COMPONENT.NAME of a component's; None where there is none."""
     component, _, name = path.rpartition(".")
     owner = getattr(pipe, component, None) if component else pipe

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from rfcodec.backbones.diffusers.blueprint import Blueprint, blueprint, parameters
 from rfcodec.backbones.diffusers.operations import TEXT_OF_HUNYUAN15, Call, count_operations, hidden_width
 from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.untyped import Model
 from rfcodec.config import TrajectoryConfig
 from rfcodec.types import Geometry
 
@@ -179,7 +180,7 @@ def _memory(plan: Blueprint, call: Call, size: tuple[int, int], options: Diffuse
     )
 
 
-def _weight_bytes(model: Any, options: DiffusersOptions) -> float:
+def _weight_bytes(model: Model, options: DiffusersOptions) -> float:
     if options.quantization == "gguf" and Path(options.gguf).is_file():
         return Path(options.gguf).stat().st_size
     width, matrices = BYTES[options.dtype], QUANTIZED.get(options.quantization, BYTES[options.dtype])
@@ -191,7 +192,7 @@ def _weight_bytes(model: Any, options: DiffusersOptions) -> float:
     return total
 
 
-def _evaluation_bytes(model: Any, call: Call, options: DiffusersOptions) -> float:
+def _evaluation_bytes(model: Model, call: Call, options: DiffusersOptions) -> float:
     kind, tokens = type(model).__name__, call.tokens(model.config)
     batch = 2 if options.guidance_scale > 1 and kind in BATCHED_GUIDANCE else 1
     tensors = LIVE_TENSORS + len(model.config.get("vace_layers", ()))
@@ -200,7 +201,7 @@ def _evaluation_bytes(model: Any, call: Call, options: DiffusersOptions) -> floa
     return batch * tensors * tokens * hidden_width(model.config) * BYTES[options.dtype] + masks
 
 
-def _vae_bytes(vae: Any, pixels: int, frames: int, options: DiffusersOptions) -> float:
+def _vae_bytes(vae: Model, pixels: int, frames: int, options: DiffusersOptions) -> float:
     values, at_once, tile = VAE_LIVE.get(type(vae).__name__, VAE_LIVE_ELSEWHERE)
     pixels = min(pixels, tile**2) if options.vae_tiling else pixels
     return values * pixels * min(frames, at_once or frames) * BYTES[options.vae_dtype]

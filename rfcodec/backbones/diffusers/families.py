@@ -2,15 +2,15 @@
 
 import importlib
 import inspect
-from typing import Any
 
 from rfcodec.backbones.diffusers.calls import config_entry
 from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.specs import PipelineSpec, built_in
+from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.errors import BackboneError
 
 
-def family_of(pipe: Any, specs: tuple[PipelineSpec, ...]) -> tuple[PipelineSpec, ...]:
+def family_of(pipe: Pipeline, specs: tuple[PipelineSpec, ...]) -> tuple[PipelineSpec, ...]:
     """The spec of a pipeline, then those of its family that its components can serve too; raises BackboneError."""
     name = type(pipe).__name__
     known = [spec for spec in specs if name == spec.pipeline.rpartition(":")[2] and _applies(spec, pipe)]
@@ -25,7 +25,7 @@ def family_of(pipe: Any, specs: tuple[PipelineSpec, ...]) -> tuple[PipelineSpec,
     return (first, *rest)
 
 
-def _applies(spec: PipelineSpec, pipe: Any) -> bool:
+def _applies(spec: PipelineSpec, pipe: Pipeline) -> bool:
     for entry in spec.when:
         path, _, wanted = entry.partition("=")
         value = config_entry(pipe, path)
@@ -39,7 +39,7 @@ def full_name(name: str, specs: tuple[PipelineSpec, ...]) -> str:
     return next((p.pipeline for p in specs if p.pipeline.rpartition(":")[2] == name), name)
 
 
-def pipeline_class(name: str) -> Any:
+def pipeline_class(name: str) -> Pipeline:
     """The class of a spec: of diffusers, or package.module:Class."""
     module, colon, attribute = name.rpartition(":")
     try:
@@ -48,7 +48,7 @@ def pipeline_class(name: str) -> Any:
         raise BackboneError(f"the pipeline {name} cannot be imported: {error}; install or upgrade its package") from error
 
 
-def sibling(pipe: Any, kind: Any) -> Any:
+def sibling(pipe: Pipeline, kind: Pipeline) -> Pipeline:
     """The same components as a pipeline of another class of the family."""
     if type(pipe) is kind:
         return pipe

@@ -5,16 +5,16 @@ import json
 import mmap
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.errors import MissingWeights
 
 SAMPLES = 32  # values taken of each tensor, evenly spread
@@ -87,7 +87,7 @@ def gguf_tensors(path: str) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
         yield "gguf", (size,), b"".join(pieces)
 
 
-def settings_of(pipe: Any) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+def settings_of(pipe: Pipeline) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
     """The settings that change what the same tensors compute, as if they were tensors."""
     owners = {"pipeline": pipe} | {name: part for name, part in pipe.components.items() if is_hashed(name)}
     for owner, part in owners.items():
@@ -97,7 +97,7 @@ def settings_of(pipe: Any) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
                 yield f"{owner}.config.{name}", (), repr(value).encode()
 
 
-def module_tensors(components: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+def module_tensors(components: Mapping[str, object]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
     """The tensors of live components: the same as those of the folder that they were loaded from."""
     for component, module in components.items():
         if isinstance(module, torch.nn.Module) and is_hashed(component):

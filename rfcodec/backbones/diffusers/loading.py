@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import RLock
-from typing import Any, final
+from typing import final
 
 import torch
 from safetensors import SafetensorError
@@ -26,9 +26,10 @@ from rfcodec.backbones.diffusers.library import bars_on_terminals, diffusers
 from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
-from rfcodec.backbones.diffusers.prompts import PromptMemo, no_encoder
+from rfcodec.backbones.diffusers.prompts import Encoder, PromptMemo, no_encoder
 from rfcodec.backbones.diffusers.sources import LIVE, Source
 from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs
+from rfcodec.backbones.diffusers.untyped import Pipeline, Settings
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, MissingWeights
 from rfcodec.support.cache import cache_folder
@@ -69,7 +70,7 @@ def open_source(runtime: RuntimeConfig, options: Mapping[str, str], source: Sour
         raise BackboneError(f"{folder} is no model that can be opened: {error!r}") from error
 
 
-def open_live(pipe: Any, words: Mapping[str, str]) -> DiffusersBackbone:
+def open_live(pipe: Pipeline, words: Mapping[str, str]) -> DiffusersBackbone:
     """The backbone of a live pipeline; raises BackboneError for one of no known family, ConfigError for options."""
     options = DiffusersOptions.read(words)
     fixed = [name for name in AT_LOAD if getattr(options, name) != type(options).model_fields[name].default]
@@ -101,7 +102,7 @@ def _open_folder(
     return DiffusersBackbone(specs, opened.pipe, identity, options, prompts)
 
 
-def arithmetic(pipe: Any, options: DiffusersOptions, specs: tuple[PipelineSpec, ...]) -> str:
+def arithmetic(pipe: Pipeline, options: DiffusersOptions, specs: tuple[PipelineSpec, ...]) -> str:
     """What of device, options, specs and libraries decides the last digits, in words."""
     device = pipe._execution_device
     words = [device.type, options.arithmetic_words()]
@@ -113,10 +114,10 @@ def arithmetic(pipe: Any, options: DiffusersOptions, specs: tuple[PipelineSpec, 
     return " ".join(words)
 
 
-def _live_encoder(pipe: Any) -> Callable[[type], Callable[..., Any]]:
+def _live_encoder(pipe: Pipeline) -> Callable[[type], Encoder]:
     """encode_prompt of a class, over the components at hand."""
 
-    def encoder(kind: Any) -> Callable[..., Any]:
+    def encoder(kind: Pipeline) -> Encoder:
         if getattr(pipe, "text_encoder", None) is None:
             return no_encoder(type(pipe).__name__)(kind)
         # of the class, since that of the pipeline may be replaced at this moment
@@ -132,12 +133,12 @@ class _LoadedPipeline:
     def __init__(self, folder: Path, parts: list[str], kind: str, machine: tuple[RuntimeConfig, DiffusersOptions]) -> None:
         self._folder, self._parts, (self._runtime, self._options) = folder, parts, machine
         self._kind = pipeline_class(kind)
-        self._kept: dict[type, Callable[..., Any]] = {}
+        self._kept: dict[type, Encoder] = {}
         text = [name for name in parts if name.startswith("text_encoder")]
         require_parts(folder, [name for name in parts if name not in text])
         self.pipe = settle(_load(self._kind, folder, self._options, dict.fromkeys(text)), self._runtime, self._options)
 
-    def encoder(self, kind: type) -> Callable[..., Any]:
+    def encoder(self, kind: Pipeline) -> Encoder:
         """encode_prompt of a class, over text encoders that live as long as the function does.
 
         One that looks at pictures is asked in every GOP, and kept.
@@ -147,11 +148,11 @@ class _LoadedPipeline:
         require_parts(self._folder, self._parts)
         with LOADING:
             encode = self._load_encoder(kind)
-        if "image" in inspect.signature(kind.encode_prompt).parameters:  # type: ignore[attr-defined]
+        if "image" in inspect.signature(kind.encode_prompt).parameters:
             self._kept[kind] = encode
         return encode
 
-    def _load_encoder(self, kind: type) -> Callable[..., Any]:
+    def _load_encoder(self, kind: Pipeline) -> Encoder:
         shared = {name: getattr(self.pipe, name, None) for name in self._parts if not name.startswith(TEXT_PARTS)}
         pipe = _load(self._kind, self._folder, self._options, shared)
         encoders = [part for name, part in pipe.components.items() if name.startswith("text_encoder") and part]
@@ -159,7 +160,7 @@ class _LoadedPipeline:
             return no_encoder(str(self._folder))(kind)
         for encoder in encoders:
             encoder.to(self._runtime.device)
-        return partial(kind.encode_prompt, sibling(pipe, kind))  # type: ignore[attr-defined]
+        return partial(kind.encode_prompt, sibling(pipe, kind))
 
 
 def require_parts(folder: Path, parts: list[str]) -> None:
@@ -169,7 +170,7 @@ def require_parts(folder: Path, parts: list[str]) -> None:
         raise MissingWeights(f"{folder} has no folder {missing[0]}, which its model_index.json names: fetch the model whole")
 
 
-def _load(kind: Any, folder: Path, options: DiffusersOptions, parts: Mapping[str, Any]) -> Any:
+def _load(kind: Pipeline, folder: Path, options: DiffusersOptions, parts: Settings) -> Pipeline:
     try:
         with bars_on_terminals():
             return kind.from_pretrained(folder, local_files_only=True, **load_settings(folder, options, parts))

@@ -3,7 +3,7 @@
 The state is a row of tokens. Known frames are clean tokens with time 0: the first one in its place, others in front.
 """
 
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from rfcodec.backbones.diffusers.guidance import embed_text, timestep
 from rfcodec.backbones.diffusers.layout import pack, unpack
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
+from rfcodec.backbones.diffusers.untyped import Arguments
 from rfcodec.protocols import Latents
 
 
@@ -64,7 +65,7 @@ class LtxVelocity:
             v = v[:1] + self._scale * (v[1:] - v[:1])
         return unpack(v[0, -coded:], tuple(x.shape))
 
-    def _places(self, state: Latents) -> dict[str, Any]:
+    def _places(self, state: Latents) -> Arguments:
         temporal, spatial = self._factors
         if not self._keyframes:
             _, f, h, w = state.shape

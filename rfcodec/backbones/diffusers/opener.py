@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final, get_args
+from typing import final, get_args
 
 from rfcodec.backbones.diffusers.sources import Source, checkpoints, find_source
 from rfcodec.backbones.diffusers.specs import all_specs
+from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.backbones.openers import BackboneRequest, Facts, Opener, Options, Size
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import UnknownPlugin
@@ -82,7 +83,7 @@ class NamedPipeline:
 class LivePipeline:
     """Opens a pipeline that is there already."""
 
-    pipe: Any
+    pipe: Pipeline
 
     def __call__(self, runtime: RuntimeConfig, options: Options) -> AnyBackbone:
         """The backbone; raises BackboneError or ConfigError."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rfcodec.backbones.diffusers.layout import Layout
+from rfcodec.backbones.diffusers.untyped import Model
 from rfcodec.noise import normals
 from rfcodec.protocols import Latents
 from rfcodec.types import NoiseAddress
@@ -17,7 +18,7 @@ BESIDE_THE_VIDEO = NoiseAddress(seed=0, gop=(1 << 32) + 1, step=0)
 
 
 @contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: object, name: str, value: object) -> Iterator[None]:
     """Within it, the attribute of an object is `value`."""
     own = vars(owner)
     missing = object()
@@ -32,11 +33,11 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
             object.__setattr__(owner, name, before)
 
 
-def mode_only(vae: Any) -> AbstractContextManager[None]:
+def mode_only(vae: Model) -> AbstractContextManager[None]:
     """Within it, posteriors of the VAE have one sample, their mode, and pictures its precision: several pipelines differ."""
     encode = vae.encode
 
-    def encode_to_mode(pixels: Any, *args: Any, **options: Any) -> Any:
+    def encode_to_mode(pixels: Tensor, *args: Any, **options: Any) -> Any:
         # some pipelines hand over pictures in the precision of the text
         output = encode(pixels.to(vae.dtype), *args, **options)
         posterior = output[0] if isinstance(output, tuple) else output.latent_dist

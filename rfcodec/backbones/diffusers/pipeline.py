@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from rfcodec.backbones.diffusers.prepared import PreparedCondition
 from rfcodec.backbones.diffusers.prompts import PromptMemo
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
 from rfcodec.backbones.diffusers.specs import PipelineSpec
+from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.backbones.diffusers.wan import WanVelocity
 from rfcodec.backbones.places import refuse_places
 from rfcodec.errors import BackboneError
@@ -41,7 +42,7 @@ class DiffusersBackbone:
     def __init__(
         self,
         specs: tuple[PipelineSpec, ...],
-        pipe: Any,
+        pipe: Pipeline,
         identity: Identity,
         options: DiffusersOptions,
         prompts: PromptMemo,

@@ -23,10 +23,10 @@ class EulerOnGrid(diffusers.FlowMatchEulerDiscreteScheduler):
     def set_timesteps(
         self,
         num_inference_steps: int | None = None,
-        device: Any = None,
-        sigmas: Any = None,
+        device: torch.device | str | None = None,
+        sigmas: object = None,
         mu: float | None = None,
-        timesteps: Any = None,
+        timesteps: object = None,
     ) -> None:
         """The given grid, whatever is asked for; the arguments stand here because pipelines look for their names."""
         set_grid(self, self.grid, self.spec, device)
@@ -42,11 +42,11 @@ class TapScheduler(EulerOnGrid):
         """Hands every step to the tap from now on."""
         self.tap, self.grid, self.spec = tap, tap.grid, tap.spec
 
-    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
+    def step(self, model_output: Tensor, timestep: object, sample: Tensor, *_: object, **__: object) -> tuple[Tensor]:
         """The state after the step, in the pipeline's layout."""
         return (self.tap(model_output, sample),)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+    def __deepcopy__(self, memo: dict[int, object]) -> EulerOnGrid:
         if not self.spec.copies_scheduler:
             raise BackboneError(
                 f"{self.spec.pipeline} copies its scheduler, so that its steps cannot be ours: it cannot be driven"
@@ -56,7 +56,7 @@ class TapScheduler(EulerOnGrid):
         return copy
 
 
-def set_grid(scheduler: Any, grid: tuple[float, ...], spec: PipelineSpec, device: Any) -> None:
+def set_grid(scheduler: Any, grid: tuple[float, ...], spec: PipelineSpec, device: torch.device | str | None) -> None:
     """Times as float32 sigmas, and timesteps computed from those: never rounded to integers, never shifted."""
     sigmas = torch.tensor(grid, dtype=torch.float32, device=device)
     if spec.time == "inverted":

@@ -1,15 +1,16 @@
 """What is particular to a pipeline, as data: how it is called, what its state looks like, how its latents are normalised."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rfcodec.backbones.diffusers.untyped import Settings
 from rfcodec.errors import BackboneError
 from rfcodec.protocols import Places
 from rfcodec.types import Geometry
@@ -44,7 +45,7 @@ class PipelineSpec(BaseModel):
     )
     guidance: str = Field(default="guidance_scale", description="argument of the guidance scale, or `guider` component")
     guidance_needs: str = Field(default="", description="config entry without which the guidance scale is ignored")
-    call: Mapping[str, Any] = Field(default_factory=dict, description="constant arguments of a call")
+    call: Settings = Field(default_factory=dict, description="constant arguments of a call")
     frame_rate: int = Field(default=0, ge=0, description="frames per second that a call is told; 0: it is not")
     fits_size: bool = Field(default=False, description="whether the pipeline fits sizes to its own list")
     fixed: tuple[str, ...] = Field(default=(), description="methods whose result is made fixed noise: no video, not coded")

@@ -3,9 +3,10 @@
 Known frames enter as channels beside the state (36-channel models), as clean latents in it (TI2V), or as control (VACE).
 """
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
+import PIL.Image
 import torch
 from torch import Tensor
 
@@ -14,7 +15,8 @@ from rfcodec.backbones.diffusers.calls import config_entry
 from rfcodec.backbones.diffusers.guidance import embed_text, guided, timestep
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
-from rfcodec.protocols import Latents
+from rfcodec.backbones.diffusers.untyped import Arguments, Model
+from rfcodec.protocols import Frame, Latents
 
 
 @final
@@ -33,7 +35,7 @@ class WanVelocity:
         dtype = pipe.transformer.dtype
         self._texts = (positive.to(dtype), None if negative is None else negative.to(dtype))
         self._known = known_channels(prepared)
-        self._more: dict[str, Any] = {}
+        self._more: Arguments = {}
         if config_entry(pipe, "transformer.image_dim"):
             pictures = [prepared.arguments[name] for name in ("image", "last_image") if name in prepared.arguments]
             self._more["encoder_hidden_states_image"] = pipe.encode_image(pictures, self._device).to(pipe.transformer.dtype)
@@ -59,7 +61,7 @@ class WanVelocity:
         v = guided(model, call, self._texts, scale)
         return v[0, :, state.shape[1] - x.shape[1] :].float()
 
-    def _expert(self, time: Tensor) -> tuple[Any, float]:
+    def _expert(self, time: Tensor) -> tuple[Model, float]:
         second = getattr(self._pipe, "transformer_2", None)
         boundary = getattr(self._pipe.config, "boundary_ratio", None)
         if second is None or boundary is None or time >= boundary * 1000.0:
@@ -109,7 +111,7 @@ def control_channels(prepared: PreparedCondition) -> Tensor:
     return torch.cat([*halves, mask.to(halves[0])])[None]
 
 
-def pixels(frame: Any) -> Tensor:
+def pixels(frame: Frame | PIL.Image.Image) -> Tensor:
     """A picture, y x 3 in 0..255, as the VAE takes it: 3 y x in -1..1."""
     return torch.from_numpy(np.array(frame)).permute(2, 0, 1).float() / 127.5 - 1
 

@@ -17,7 +17,7 @@ from rfcodec.evaluation.anchors.external import load_external
 from rfcodec.evaluation.datasets.clips import Clip, bundled_clip, checksum, clip_of
 from rfcodec.evaluation.datasets.dataset import load_dataset
 from rfcodec.evaluation.store import SCHEMA
-from rfcodec.evaluation.sweep.description import BPP, Sweep
+from rfcodec.evaluation.sweep.description import BPP, BoundCurve, CodecCurve, Curve, Sweep
 from rfcodec.metrics.collector import METRICS
 from rfcodec.presets import configure
 
@@ -67,11 +67,12 @@ class Job:
         return hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _model_of(curve: Any) -> str:
+def _model_of(curve: Curve) -> str:
     """What tells the model of a curve from others of its name."""
-    name = getattr(curve, "backbone", "")
-    options = {key.removeprefix(OPTION): str(value) for key, value in getattr(curve, "set", {}).items() if OPTION in key}
-    return _fingerprint(name, tuple(sorted(options.items()))) if name else ""
+    if not isinstance(curve, CodecCurve | BoundCurve):
+        return ""
+    options = {key.removeprefix(OPTION): str(value) for key, value in curve.set.items() if key.startswith(OPTION)}
+    return _fingerprint(curve.backbone, tuple(sorted(options.items())))
 
 
 @lru_cache(maxsize=64)
@@ -96,7 +97,7 @@ def find_clips(sweep: Sweep) -> list[Clip]:
     return [replace(clip, sha256=clip.sha256 or checksum(clip.path), path=clip.path.absolute(), **more) for clip in found]
 
 
-def check_curve(curve: Any) -> None:
+def check_curve(curve: Curve) -> None:
     """Raises ConfigError, naming what is legal, before anything is computed."""
     if curve.kind == "codec":
         for value in curve.values:
