@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -132,6 +132,9 @@ class Backbone(Protocol[Prepared]):
     def run(self, prepared: Prepared, step: Step) -> Latents:
         """Drives the trajectory: calls `step` once per model evaluation and returns the state at t = 0."""
         ...
+
+
+AnyBackbone: TypeAlias = Backbone[Any]  # what it prepares is its own affair
 
 
 @runtime_checkable

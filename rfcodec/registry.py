@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rfcodec.errors import ConfigError, ShadowedPackage, UnknownPlugin
+from rfcodec.support.words import nearest
 
 OWN_PACKAGES = ("codebooks", "conditioning")
 MARK = 'DISTRIBUTION = "rfcodec"'  # stands in their __init__.py
@@ -41,7 +42,7 @@ def load(kind: str, name: str) -> Any:
     """The plugin of that name; raises UnknownPlugin or ShadowedPackage."""
     known = names(kind)
     if name not in known:
-        raise UnknownPlugin(f"there is no {kind[:-1]} {name!r}; installed: {', '.join(sorted(known))}")
+        raise UnknownPlugin(f"there is no {kind[:-1]} {name!r}; installed: {', '.join(sorted(known))}{nearest(name, known)}")
     return _load(known[name])
 
 

@@ -19,10 +19,10 @@ import tiny_models
 import torch
 
 from rfcodec import api
-from rfcodec.backbones.diffusers.loading import open_pipeline
+from rfcodec.backbones.diffusers.loading import open_live
 from rfcodec.backbones.diffusers.patches import mode_only, replaced
-from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.scheduler import EulerOnGrid
+from rfcodec.backbones.diffusers.specs import built_in
 from rfcodec.coding.header import open_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.protocols import Condition, Reference, State
@@ -44,10 +44,10 @@ def frames_of(count, width, height):
 
 def conditions(name):
     """The known frames that the tiny model of that name takes."""
-    return next(profile.takes for profile in built_in() if profile.id == profile_of(name))
+    return next(spec.takes for spec in built_in() if spec.id == spec_of(name))
 
 
-def profile_of(name):
+def spec_of(name):
     return {"wan22-t2v": "wan-t2v", "wan22-ti2v-t2v": "wan22-ti2v-text"}.get(name, name)
 
 
@@ -80,7 +80,7 @@ def noise_for(shape):
 
 def ours(pipe, known, driver, **options):
     """Our driver in ODE mode: (coded latents, prepared condition, backbone)."""
-    backbone = open_pipeline(RuntimeConfig(), {"driver": driver, **options}, pipe)
+    backbone = open_live(pipe, {"driver": driver, **options})
     prepared = backbone.prepare(condition_of(backbone, known))
     latents = backbone.run(prepared, EulerStep(noise_for(prepared.shape)))
     return latents[:, latents.shape[1] - prepared.shape[1] :], prepared, backbone
@@ -93,7 +93,7 @@ class Watched(EulerOnGrid):
 
     def step(self, model_output, timestep, sample, **_):
         # LTXCondition hands the negative velocity together with times of each token, which diffusers undoes for it
-        sign = -1 if self.profile.id == "ltx-condition" else 1
+        sign = -1 if self.spec.id == "ltx-condition" else 1
         self.last = super().step(sign * model_output, timestep, sample)[0]
         return (self.last,)
 
@@ -103,11 +103,11 @@ def theirs(prepared, backbone, output_type="latent"):
 
     Latents are the coded frames alone, as a pair: what it returns, and what its last step made.
     """
-    pipe, profile = prepared.pipeline, prepared.profile
+    pipe, spec = prepared.pipeline, prepared.spec
     scheduler = Watched()
-    scheduler.grid, scheduler.profile = GRID, profile
-    if profile.guidance == "guider":
-        pipe.guider = pipe.guider.new(guidance_scale=backbone.options.guidance)
+    scheduler.grid, scheduler.spec = GRID, spec
+    if spec.guidance == "guider":
+        pipe.guider = pipe.guider.new(guidance_scale=backbone.options.guidance_scale)
     with replaced(pipe, "scheduler", scheduler), mode_only(pipe.vae), drawn(pipe, prepared):
         result = pipe(
             **prepared.arguments,
@@ -163,13 +163,13 @@ def canonical(state, prepared, backbone, stepped=False):
     c, f, h, w = prepared.shape
     if state.ndim == 3:
         tokens = state[0]
-        if prepared.profile.extra == "after":
+        if prepared.spec.extra == "after":
             total = f + (0 if prepared.given is None else prepared.given.shape[1])
             tokens = tokens[: total * h * w]
         return tokens[-f * h * w :].reshape(f, h, w, c).permute(3, 0, 1, 2)
-    if prepared.profile.layout == "channels_last":
+    if prepared.spec.layout == "channels_last":
         return state[0, -f:, :, :, :c].permute(3, 0, 1, 2)
-    if prepared.profile.family == "ltx2" and not stepped:
+    if prepared.spec.family == "ltx2" and not stepped:
         mean, std, scale = backbone._autoencoder._statistics(state)
         state = ((state[0] - mean) * scale / std)[None]
     return state[0, :, -f:]
@@ -196,7 +196,7 @@ def decoding(name, known):
     if name == "kandinsky5-i2v":
         return None
     pipe = tiny_models.build(name)
-    backbone = open_pipeline(RuntimeConfig(), {"driver": "pipeline"}, pipe)
+    backbone = open_live(pipe, {"driver": "pipeline"})
     prepared = backbone.prepare(condition_of(backbone, known))
     frames = backbone.decode(backbone.run(prepared, EulerStep(noise_for(prepared.shape))))
     expected = theirs(prepared, backbone, "np")
@@ -209,7 +209,7 @@ def native_parity(name, known, **options):
     """Relative distance of the native velocity from the driven pipeline; None where there is none."""
     pipe = tiny_models.build(name)
     found, prepared, _ = ours(pipe, known, "native", **options)
-    if not prepared.profile.native:
+    if not prepared.spec.native:
         return None
     return relative(found, ours(pipe, known, "pipeline", **options)[0])
 

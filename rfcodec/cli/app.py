@@ -213,7 +213,8 @@ def calibrate(
     gops: Annotated[int, typer.Option(help="Most GOPs of each clip.", min=1)] = 4,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance=5")
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance_scale=5"),
     ] = None,
     device: Device = "cpu",
     threads: Threads = None,
@@ -253,7 +254,7 @@ def demo(
 
 @backbones_app.callback(invoke_without_command=True)
 def backbones(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the backbones: what is installed, and the public checkpoints that are known by name."""
+    """List the backbones: what is installed, and what that knows by name."""
     from rfcodec.cli.backbone_report import checkpoint_rows, said_frames
     from rfcodec.cli.console import plugin_rows
 
@@ -264,8 +265,8 @@ def backbones(context: typer.Context, as_json: AsJson = False) -> None:
         print(json.dumps({"installed": installed, "checkpoints": checkpoints}, indent=2))
         return
     _print_table(installed)
-    _print_table([row | {"takes": said_frames(row["takes"])} for row in checkpoints])
-    out.print("Also: any hub id or folder in the format of diffusers. `rfcodec backbones show NAME` says what one needs.")
+    _print_table([{**row, "takes": said_frames(row["takes"])} for row in checkpoints])
+    out.print("`rfcodec backbones show NAME` says what one takes and needs.")
 
 
 @backbones_app.command()
@@ -275,16 +276,15 @@ def show(
     frames: Annotated[int, typer.Option(metavar="N", help="Frames of a GOP.")] = 33,
     dtype: Annotated[str | None, typer.Option(help="Precision of the model: float32, bfloat16, float16.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A backbone option: guidance=5 ...")
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A backbone option: guidance_scale=5 ...")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a backbone takes and needs, without its weights: parameters, operations, memory, licence."""
-    from rfcodec.backbones.diffusers.options import DiffusersOptions
     from rfcodec.cli.backbone_report import backbone_facts, fact_rows
 
-    chosen = parse_settings(settings or []) | ({"dtype": dtype} if dtype else {})
-    facts = backbone_facts(name, parse_size(size), frames, DiffusersOptions.read(chosen))
+    chosen = parse_words(settings or []) | ({"dtype": dtype} if dtype else {})
+    facts = backbone_facts(name, parse_size(size), frames, chosen)
     if as_json:
         print(json.dumps(facts, indent=2))
     else:

@@ -1,169 +1,77 @@
-"""What there is to say of a backbone before it is used: what it takes and costs, whose it is, whether it is here."""
+"""What backbones tell of themselves before they are used, in JSON and in words."""
 
-import json
-from pathlib import Path
-from typing import Any, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from rfcodec import registry
-from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import all_profiles
-from rfcodec.backbones.diffusers.sources import MODEL_INDEX, Source, checkpoints, find_source
+from rfcodec.backbones.openers import (
+    BACKBONES,
+    BackboneRequest,
+    Described,
+    Facts,
+    Options,
+    catalogue,
+    find_opener,
+    package,
+)
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import ConfigError
-from rfcodec.protocols import Places
 from rfcodec.types import Geometry
 
-SAID = {"none": "no frame", "first": "first", "last": "last", "first+last": "first and last"}
-WEIGHTLESS = ("tokenizer", "scheduler", "processor", "image_processor", "feature_extractor", "guider", "safety_checker")
-OWN = ("rfcodec.backbones.gaussian", "rfcodec.backbones.tiny")  # whose constructors cost next to nothing
+SAID = {"none": "no frame", "first": "first", "last": "last", "first+last": "first and last", "any": "anywhere"}
+HEADING = ("what", "family", "licence", "note")
+# those that are said in words of their own; any other fact is said as it is
+WORDED = {"name", "kind", "takes", "shipped", "weights", "geometry", "gop", "parameters_billions", "experts"}
+WORDED |= {"tflop", "precision", "memory_gb", *HEADING}
 
-Facts = dict[str, Any]
 Row = tuple[str, str]
 
 
 def checkpoint_rows() -> list[Facts]:
-    """Name, hub id, family, known frames and licence of every named checkpoint."""
-    rows = []
-    for name, known in checkpoints().items():
-        takes = {words for profile in all_profiles() if profile.family == known.family for words in profile.takes}
-        rows.append(
-            {
-                "name": name,
-                "hub": known.hub,
-                "family": known.family,
-                "takes": [words for words in get_args(Places) if words in (known.takes or takes)],
-                "licence": known.licence,
-            }
-        )
-    return rows
+    """Name and facts of everything that a plugin knows by name beside what is registered."""
+    return [{"name": name, **facts} for name, facts in catalogue().items()]
 
 
-def said_frames(takes: list[str]) -> str:
+def said_frames(takes: Iterable[str]) -> str:
     """Known frames in words."""
     return ", ".join(SAID[words] for words in takes)
 
 
-def backbone_facts(name: str, size: tuple[int, int], frames: int, options: DiffusersOptions) -> Facts:
-    """All that is known of a backbone, for GOPs of that size; raises UnknownPlugin, MissingWeights or ConfigError."""
+def backbone_facts(name: str, size: tuple[int, int], frames: int, options: Options) -> Facts:
+    """All that is known of a backbone, for GOPs of that size; raises UnknownPlugin, MissingWeights or ConfigError.
+
+    One that tells nothing, or leaves out what it takes, is opened: the protocol has the rest.
+    """
     if min(*size, frames) < 1:
         raise ConfigError(f"a size of {size[0]}x{size[1]} and {frames} frames is none: all three are at least 1")
-    entry = registry.names("backbones").get(name)
-    if entry is None:
-        return _pretrained(name, size, frames, options)
-    if not entry.value.startswith(OWN):
-        raise ConfigError(f"{name} ({entry.value}) says nothing of its cost: name a checkpoint, a folder or a hub id")
-    open_backbone = registry.load("backbones", name)
-    backbone = open_backbone(RuntimeConfig(), {})
-    what = (open_backbone.__doc__ or "").partition("\n")[0]
-    facts = {"name": name, "kind": "closed form, no weights", "what": what, "takes": list(get_args(Places))}
-    return facts | _provenance(backbone) | _sizes(backbone.geometry, size, frames)
-
-
-def _provenance(backbone: Any) -> Facts:
-    card = getattr(backbone, "card", None)
-    if card is None:
-        return {}
-    known = card.model_dump(include={"bytes", "sha256", "parameters", "trained_on", "compute"})
-    return {"kind": "learned, its weights are in the package", "licence": card.licence, "shipped": known}
-
-
-def _pretrained(name: str, size: tuple[int, int], frames: int, options: DiffusersOptions) -> Facts:
-    # here, because diffusers takes seconds to import
-    from rfcodec.backbones.diffusers.estimate import estimate
-
-    source, plan = find_source(name), estimate(name, *size, frames, options)
-    known = source.checkpoint
-    return {
-        "name": name,
-        "kind": "pretrained pipeline",
-        "family": plan.family,
-        "takes": list(plan.takes),
-        "licence": known.licence if known else "not known here: read it where the weights come from",
-        "note": known.note if known else "",
-        "weights": _whereabouts(source),
-        **_sizes(plan.geometry, size, frames),
-        "parameters_billions": dict(plan.weights),
-        "experts": plan.experts,
-        "tflop": {
-            "pass": plan.tflop,
-            "uncounted": plan.uncounted,
-            "passes_per_evaluation": plan.guidance_factor,
-            "evaluations_decode": plan.evaluations,
-            "evaluations_encode": plan.evaluations + plan.probes,
-            "gop_decode": plan.tflop_decode,
-            "gop_encode": plan.tflop_encode,
-        },
-        "precision": {
-            "model": options.dtype,
-            "vae": options.vae_dtype,
-            "quantization": options.quantization,
-            "vae_tiling": options.vae_tiling,
-        },
-        "memory_gb": {
-            "transformers": plan.memory.transformers,
-            "vae": plan.memory.vae,
-            "text_encoders": plan.memory.text_encoders,
-            "others": plan.memory.others,
-            "evaluation": plan.memory.evaluation,
-            "vae_work": plan.memory.vae_work,
-            "everything": plan.memory.everything,
-            "without_text": plan.memory.without_text,
-            "embedding": plan.memory.embedding,
-            "model_offload": plan.memory.model_offload,
-            "group_offload": plan.memory.group_offload,
-        },
-    }
+    opener = find_opener(BackboneRequest(name))
+    entry = registry.names(BACKBONES).get(name)
+    facts: dict[str, Any] = {"name": name, "kind": f"plugin {package(entry)}".strip()}
+    if entry:
+        facts["what"] = (opener.__doc__ or "").partition("\n")[0]
+    if isinstance(opener, Described):
+        facts |= opener.describe(options, (frames, *size))
+    if not {"takes", "geometry"} <= facts.keys():
+        backbone = opener(RuntimeConfig(), options)
+        facts = {"takes": list(backbone.takes), "geometry": backbone.geometry, **facts}
+    return {**facts, **_sizes(facts["geometry"], size, frames)}
 
 
 def _sizes(geometry: Geometry, size: tuple[int, int], frames: int) -> Facts:
     count, (width, height) = geometry.padded_frames(frames), geometry.padded_size(*size)
+    told = {name: value for name, value in asdict(geometry).items() if name not in ("given", "least")}
+    shape = list(geometry.latent_shape(count, width, height))
     return {
-        "geometry": {
-            "temporal": geometry.temporal,
-            "spatial": geometry.spatial,
-            "channels": geometry.channels,
-            "multiple": geometry.multiple,
-            "least_frames": geometry.padded_frames(1),
-        },
-        "gop": {
-            "width": width,
-            "height": height,
-            "frames": count,
-            "latents": list(geometry.latent_shape(count, width, height)),
-        },
+        "geometry": told | {"least_frames": geometry.padded_frames(1)},
+        "gop": {"width": width, "height": height, "frames": count, "latents": shape},
     }
-
-
-def _whereabouts(source: Source) -> Facts:
-    from rfcodec.backbones.diffusers.blueprint import cached_folder
-
-    hub = source.checkpoint.hub if source.checkpoint else source.name
-    local = source.checkpoint is None and (Path(source.name) / MODEL_INDEX).is_file()
-    folder = Path(source.name) if local else cached_folder(hub)
-    if folder is None:
-        return {"from": hub, "folder": None, "here": False, "missing": []}
-    missing = [part for part in source.parts(folder) if not _has_weights(folder / part, part)]
-    return {"from": "folder" if local else hub, "folder": str(folder), "here": not missing, "missing": missing}
-
-
-def _has_weights(folder: Path, part: str) -> bool:
-    if part.startswith(WEIGHTLESS):
-        return True
-    indices = list(folder.glob("*.safetensors.index.json"))
-    if not indices:
-        return any(folder.glob("*.safetensors"))
-    shards = {name for index in indices for name in _shards(index)}
-    return all((folder / name).is_file() for name in shards)
-
-
-def _shards(index: Path) -> set[str]:
-    return set(json.loads(index.read_text())["weight_map"].values())
 
 
 def fact_rows(facts: Facts) -> list[Row]:
     """The same in words, for people."""
     rows = [("name", facts["name"]), ("kind", facts["kind"])]
-    rows += [(key, facts[key]) for key in ("what", "family", "licence", "note") if facts.get(key)]
+    rows += [(key, facts[key]) for key in HEADING if facts.get(key)]
     rows.append(("known frames", said_frames(facts["takes"])))
     if "shipped" in facts:
         rows += _shipped_rows(facts["shipped"])
@@ -172,7 +80,15 @@ def fact_rows(facts: Facts) -> list[Row]:
     rows += _geometry_rows(facts["geometry"], facts["gop"])
     if "tflop" in facts:
         rows += _cost_rows(facts) + _memory_rows(facts)
-    return rows
+    return rows + [row for key, value in facts.items() if key not in WORDED for row in _plain_rows(key, value)]
+
+
+def _plain_rows(key: str, value: Any) -> Iterator[Row]:
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _plain_rows(f"{key} {name}", part)
+    else:
+        yield key.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _shipped_rows(shipped: Facts) -> list[Row]:

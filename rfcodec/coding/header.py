@@ -3,27 +3,26 @@
 import os
 from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
-from typing import Any
 
 import torch
 
 from rfcodec import registry
+from rfcodec.backbones.openers import BackboneRequest, find_opener
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import SequenceHeader, TrajectoryHeader
 from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
-from rfcodec.protocols import Backbone
+from rfcodec.protocols import AnyBackbone, Backbone
+from rfcodec.support.words import nearest
 from rfcodec.types import Identity, VideoFormat
 
-PRETRAINED = "diffusers"  # the registered backbone that opens every name that is not registered
 
-
-def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool = True) -> Backbone[Any]:
-    """The backbone that a name stands for: a registered one or, if none is, a pretrained pipeline (id or folder).
+def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool = True) -> AnyBackbone:
+    """The backbone that a name stands for: a registered one or, if none is, what a plugin finds under it.
 
     `options` are those of the stream, a `name=value` a line. What `runtime` says of weights and options goes before.
-    `trusted` is False for a name that comes from a stream: nothing is then fetched but named checkpoints, and no code of
-    the model's own is imported. Raises UnknownPlugin, ConfigError, BackboneError.
+    `trusted` is False for a name that comes from a stream: see BackboneRequest. Raises UnknownPlugin, ConfigError,
+    BackboneError.
     """
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
@@ -32,9 +31,8 @@ def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool
         return found
     found = os.fspath(found) if isinstance(found, os.PathLike) else found
     chosen = read_options(options) | {key: str(value) for key, value in runtime.overrides.items()}
-    if isinstance(found, str) and found in registry.names("backbones"):
-        return registry.load("backbones", found)(runtime, chosen)
-    return registry.load("backbones", PRETRAINED)(runtime, chosen, found, trusted or runtime.weights is not None)
+    request = BackboneRequest(found, trusted=trusted or runtime.weights is not None)
+    return find_opener(request)(runtime, chosen)
 
 
 def read_options(text: str) -> dict[str, str]:
@@ -42,7 +40,7 @@ def read_options(text: str) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition("=") for line in text.split("\n") if line)}
 
 
-def write_options(options: Mapping[str, Any]) -> str:
+def write_options(options: Mapping[str, object]) -> str:
     """Inverse of `read_options`, sorted by name; raises ConfigError on what does not fit a line."""
     for name, value in options.items():
         if "\n" in f"{name}{value}" or "=" in name:
@@ -50,7 +48,7 @@ def write_options(options: Mapping[str, Any]) -> str:
     return "\n".join(f"{name}={options[name]}" for name in sorted(options))
 
 
-def make_header(video: VideoFormat, stream: StreamConfig, backbone: Backbone[Any]) -> SequenceHeader:
+def make_header(video: VideoFormat, stream: StreamConfig, backbone: AnyBackbone) -> SequenceHeader:
     """The sequence header that says what a StreamConfig says; raises ConfigError for fields that a codebook has not."""
     identity = backbone.identity
     codebook = registry.load("codebooks", stream.codebook.name)
@@ -58,6 +56,7 @@ def make_header(video: VideoFormat, stream: StreamConfig, backbone: Backbone[Any
     if unknown := set(stream.codebook.parameters) - known:
         raise ConfigError(
             f"codebook {stream.codebook.name} has no field {min(unknown)!r}; it has {', '.join(sorted(known))}"
+            f"{nearest(min(unknown), known)}"
         )
     trajectory = stream.trajectory.model_dump()
     trajectory["ode_tail"] = stream.trajectory.tail_steps(backbone.tail_share)

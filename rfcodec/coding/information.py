@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ PILOT_LOG_SNR = (-6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0)  # every evaluati
 FINE_LOG_SNR = tuple(k / 2 for k in range(-13, 7))
 
 
-def probe(engine: Engine, condition: Any, target: Latents, log_snr: Sequence[float]) -> InformationProfile:
+def probe(engine: Engine, condition: object, target: Latents, log_snr: Sequence[float]) -> InformationProfile:
     """mmse(t) on one GOP: a pass over its true trajectory, one model evaluation a point and one at t = 1."""
     noise = engine.codebook.noise(engine.start_address(0), tuple(target.shape), 0, 0).to(target.device)
     step = ProbeStep(target, noise, [time_of_snr(math.exp(u)) for u in log_snr])

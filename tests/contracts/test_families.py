@@ -24,8 +24,8 @@ def test_our_velocity_is_the_driver(name, known):
 
 @pytest.mark.parametrize(("name", "known"), [case for case in GUIDED if case[0] in tiny_models.BUILDERS])
 def test_guidance_is_the_pipelines_own(name, known):
-    assert checks.parity(name, known, guidance="3") < checks.TOLERANCE
-    assert (checks.native_parity(name, known, guidance="3") or 0) < checks.TOLERANCE
+    assert checks.parity(name, known, guidance_scale="3") < checks.TOLERANCE
+    assert (checks.native_parity(name, known, guidance_scale="3") or 0) < checks.TOLERANCE
 
 
 @pytest.mark.parametrize(("name", "known"), CASES)

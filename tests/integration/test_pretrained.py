@@ -90,7 +90,13 @@ def test_another_precision_decodes_with_a_warning_and_a_verdict(models, cli, big
 
 @pytest.mark.parametrize(
     "options",
-    [{"guidance": 3, "negative": "blurred"}, {"reuse": 2}, {"cache": "taylorseer"}, {"vae_tiling": 1}, {"vae_slicing": 1}],
+    [
+        {"guidance_scale": 3, "negative_prompt": "blurred"},
+        {"reuse": 2},
+        {"cache": "taylorseer"},
+        {"vae_tiling": 1},
+        {"vae_slicing": 1},
+    ],
 )
 def test_options_stand_in_the_stream_and_bind_the_decoder(options, models, cli, big_clip, tmp_path):
     out = tmp_path / "out.rfv"
@@ -127,8 +133,8 @@ def test_a_group_offloaded_decoder_computes_the_same(models, cli, big_clip, tmp_
     ("arguments", "words"),
     [
         (["--mode", "i2v"], ["wan-t2v", "first frame", "another mode"]),
-        (["--set", "backbone_options.colour=red"], ["colour", "guidance"]),
-        (["--set", "backbone_options.attention=telepathy"], ["attention", "telepathy"]),
+        (["--set", "backbone_options.colour=red"], ["colour", "guidance_scale"]),
+        (["--set", "backbone_options.attention_backend=telepathy"], ["attention_backend", "telepathy"]),
         (["--set", "backbone_options.quantization=bnb-4bit"], ["bitsandbytes", "pip install"]),
         (["--set", "backbone_options.pipeline=NoPipeline"], ["NoPipeline"]),
         (["--offload", "model"], ["offload", "cpu"]),

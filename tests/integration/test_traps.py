@@ -12,10 +12,10 @@ import torch
 
 from rfcodec.backbones.diffusers.identity import folder_tensors, module_tensors, weights_digest
 from rfcodec.backbones.diffusers.layout import Layout
-from rfcodec.backbones.diffusers.loading import open_pipeline
+from rfcodec.backbones.diffusers.loading import open_live
 from rfcodec.backbones.diffusers.pipeline import drive
-from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
+from rfcodec.backbones.diffusers.specs import built_in
 from rfcodec.coding.header import open_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, UnsupportedCondition
@@ -28,7 +28,7 @@ def live():
     """live(name, known, driver, **options) -> (backbone, prepared condition) over a tiny pipeline."""
 
     def make(name, known, driver="pipeline", **options):
-        backbone = open_pipeline(RuntimeConfig(), {"driver": driver, **options}, tiny_models.build(name))
+        backbone = open_live(tiny_models.build(name), {"driver": driver, **options})
         return backbone, backbone.prepare(checks.condition_of(backbone, known))
 
     return make
@@ -45,9 +45,9 @@ def run(backbone, prepared, grid=checks.GRID):
     "arguments", [{"num_inference_steps": 7}, {"sigmas": [1.0, 0.3]}, {"mu": 1.3}, {"timesteps": [999]}]
 )
 def test_the_grid_is_ours_whatever_a_pipeline_asks_for(arguments):
-    profile = built_in()[0]
+    spec = built_in()[0]
     scheduler = TapScheduler()
-    scheduler.listen(Tap(checks.EulerStep(torch.zeros(1, 1, 1, 1)), profile, Layout(profile, (1, 1, 1, 1), 1)))
+    scheduler.listen(Tap(checks.EulerStep(torch.zeros(1, 1, 1, 1)), spec, Layout(spec, (1, 1, 1, 1), 1)))
     scheduler.set_timesteps(**arguments)
     assert scheduler.sigmas.tolist() == torch.tensor(checks.GRID).tolist()
     # never rounded to whole numbers, which would tell the model another time than the step uses
@@ -58,7 +58,7 @@ def test_a_wrong_sign_or_time_is_noticed(live):
     backbone, prepared = live("mochi-t2v", "none")
     right = run(backbone, prepared)
     for change in ({"sign": 1}, {"time": "sigma"}):
-        wrong = dataclasses.replace(prepared, profile=prepared.profile.model_copy(update=change))
+        wrong = dataclasses.replace(prepared, spec=prepared.spec.model_copy(update=change))
         found = drive(wrong, checks.EulerStep(checks.noise_for(prepared.shape)), backbone.options)
         assert checks.relative(found, right) > 1e-2
 
@@ -85,6 +85,22 @@ def test_nothing_depends_on_the_global_generator(name, live):
     torch.manual_seed(2)
     assert torch.equal(one, run(backbone, prepared))
     assert bool(torch.isfinite(one).all())
+
+
+@pytest.mark.parametrize("name", tiny_models.BUILDERS)
+def test_nothing_that_a_pipeline_draws_is_kept(name, live, monkeypatch):
+    backbone, prepared = live(name, checks.conditions(name)[-1])
+    one = run(backbone, prepared)
+    kind, seeds = type(prepared.pipeline), []
+    call = kind.__call__
+
+    def seeded(self, **given):
+        seeds.append(5)
+        return call(self, **given | {"generator": torch.Generator().manual_seed(5)})
+
+    monkeypatch.setattr(kind, "__call__", seeded)
+    assert torch.equal(one, run(backbone, prepared))
+    assert seeds == [5]
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)
@@ -124,12 +140,12 @@ def test_known_frames_go_in_as_they_are(live):
 @pytest.mark.parametrize("name", tiny_models.BUILDERS)
 def test_what_a_model_cannot_take_is_an_error(name, live):
     backbone, _ = live(name, checks.conditions(name)[0])
-    family = next(profile.family for profile in built_in() if profile.id == checks.profile_of(name))
-    takes = {known for profile in built_in() if profile.family == family for known in profile.takes}
+    family = next(spec.family for spec in built_in() if spec.id == checks.spec_of(name))
+    takes = {known for spec in built_in() if spec.family == family for known in spec.takes}
     for known in ("none", "first", "last", "first+last"):
         condition = checks.condition_of(backbone, known)
         if known in takes:
-            assert backbone.prepare(condition).profile.family == family
+            assert backbone.prepare(condition).spec.family == family
         else:
             with pytest.raises(UnsupportedCondition, match=family):
                 backbone.prepare(condition)
@@ -137,7 +153,7 @@ def test_what_a_model_cannot_take_is_an_error(name, live):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("hunyuan-i2v", {"guidance": "3"}), ("wan-t2v", {"frame_rate": "24"}), ("mochi-t2v", {"guidance_2": "2"})],
+    [("hunyuan-i2v", {"guidance_scale": "3"}), ("wan-t2v", {"frame_rate": "24"}), ("mochi-t2v", {"guidance_scale_2": "2"})],
 )
 def test_an_option_without_effect_is_an_error(name, options, live):
     with pytest.raises(ConfigError, match=next(iter(options))):
@@ -252,7 +268,7 @@ def test_layers_that_must_stay_float32_do(tmp_path):
 def test_loaded_weights_compute_what_live_ones_do(name, tmp_path):
     known = checks.conditions(name)[0]
     loaded = open_backbone(str(tiny_models.save(name, tmp_path / name)), "", RuntimeConfig())
-    live = open_pipeline(RuntimeConfig(), {}, tiny_models.build(name))
+    live = open_live(tiny_models.build(name), {})
     results = [run(backbone, backbone.prepare(checks.condition_of(backbone, known))) for backbone in (loaded, live)]
     assert torch.equal(*results)
     assert loaded.identity.weights == live.identity.weights

@@ -10,13 +10,12 @@ import pytest
 import tiny_models
 import torch
 
-from rfcodec.backbones.diffusers import blueprint as blueprints
 from rfcodec.backbones.diffusers.blueprint import blueprint, parameters
 from rfcodec.backbones.diffusers.estimate import PROBES, estimate
 from rfcodec.backbones.diffusers.operations import CALLS, Call, count_operations, hidden_width
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import built_in
 from rfcodec.backbones.diffusers.sources import HUB_ID, checkpoints
+from rfcodec.backbones.diffusers.specs import built_in
 from rfcodec.backbones.tiny.weights import folder
 from rfcodec.cli.backbone_report import backbone_facts, checkpoint_rows, fact_rows
 from rfcodec.coding.information import PILOT_LOG_SNR
@@ -96,10 +95,10 @@ def uncounted(monkeypatch):
 def test_checkpoints_are_of_known_families_and_classes():
     for name in checkpoints():
         known = checkpoints()[name]
-        profiles = [profile for profile in built_in() if profile.family == known.family]
-        assert profiles, name
+        specs = [spec for spec in built_in() if spec.family == known.family]
+        assert specs, name
         assert HUB_ID.fullmatch(known.hub), name
-        assert set(known.takes) <= {words for profile in profiles for words in profile.takes}, name
+        assert set(known.takes) <= {words for spec in specs for words in spec.takes}, name
         assert known.transformer["class"] in CALLS, name
         for table in (known.transformer, known.vae):
             legal = inspect.signature(getattr(diffusers, table["class"]).__init__).parameters
@@ -108,11 +107,11 @@ def test_checkpoints_are_of_known_families_and_classes():
         assert known.licence, name
 
 
-def test_checkpoints_are_what_their_profiles_look_for():
+def test_checkpoints_are_what_their_specs_look_for():
     for name in checkpoints():
         known, plan = checkpoints()[name], plan_of(name)
-        for profile in plan.profiles:
-            for entry in profile.when:
+        for spec in plan.specs:
+            for entry in spec.when:
                 path, _, wanted = entry.partition("=")
                 part, _, field = path.rpartition(".")
                 value = getattr(getattr(plan, part).config, field) if part else "a setting of the pipeline"
@@ -182,8 +181,8 @@ def test_what_options_change(uncounted):
     plain = of()
     assert (plain.width, plain.height, plain.frames) == (832, 480, 33)
     assert (plain.tflop_decode, plain.tflop_encode) == (200, 290)
-    assert of(guidance=5).tflop_decode == 400
-    assert of("hunyuan-video", guidance=5).tflop_decode == 200  # embedded
+    assert of(guidance_scale=5).tflop_decode == 400
+    assert of("hunyuan-video", guidance_scale=5).tflop_decode == 200  # embedded
     assert of(reuse=3).evaluations == 7
     assert of(dtype="bfloat16").memory.text_encoders == plain.memory.text_encoders / 2
     assert of(quantization="bnb-4bit").memory.transformers < plain.memory.transformers / 6
@@ -201,15 +200,15 @@ def test_a_folder_is_estimated_by_its_configuration(name, tmp_path):
     pipe.save_pretrained(tmp_path)
     found = estimate(str(tmp_path), 64, 64, 9, HALF)
     live = {part: parameters(module) for part, module in pipe.components.items() if isinstance(module, torch.nn.Module)}
-    profile = next(profile for profile in built_in() if profile.id == name)
-    assert found.family == profile.family
-    assert set(profile.takes) <= set(found.takes)
+    spec = next(spec for spec in built_in() if spec.id == name)
+    assert found.family == spec.family
+    assert set(spec.takes) <= set(found.takes)
     assert found.weights["transformer"] == live["transformer"] / 1e9
     assert found.weights["vae"] == live["vae"] / 1e9
     assert found.weights["text_encoders"] == sum(live[part] for part in live if part.startswith("text_encoder")) / 1e9
     assert found.weights["others"] == pytest.approx(live.get("image_encoder", 0) / 1e9)
     assert found.experts == (2 if "transformer_2" in live else 1)
-    facts = backbone_facts(str(tmp_path), (64, 64), 9, HALF)
+    facts = backbone_facts(str(tmp_path), (64, 64), 9, {"dtype": "bfloat16"})
     assert facts["weights"] == {"from": "folder", "folder": str(tmp_path), "here": True, "missing": []}
     assert "not known here" in facts["licence"]
 
@@ -217,26 +216,26 @@ def test_a_folder_is_estimated_by_its_configuration(name, tmp_path):
 def test_whether_weights_are_here(tmp_path, monkeypatch, uncounted):
     name = "wan2.1-t2v-1.3b"
     monkeypatch.setattr("rfcodec.backbones.diffusers.estimate.count_operations", lambda *_: (None, "of a reason"))
-    assert not backbone_facts(name, (64, 64), 9, HALF)["weights"]["here"]
+    assert not backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})["weights"]["here"]
     tiny_models.save("wan-t2v", tmp_path)
-    monkeypatch.setattr(blueprints, "cached_folder", lambda hub: tmp_path)
-    assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["here"]
+    monkeypatch.setattr("rfcodec.backbones.diffusers.facts.cached_folder", lambda hub: tmp_path)
+    assert backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})["weights"]["here"]
     (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
-    facts = backbone_facts(name, (64, 64), 9, HALF)
+    facts = backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})
     assert facts["weights"]["missing"] == ["transformer"]
     assert "in part" in dict(fact_rows(facts))["on this machine"]
     assert "of a reason" in dict(fact_rows(facts))["operations"]
     shards = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
     (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(shards))
     (tmp_path / "transformer" / "one.safetensors").touch()
-    assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["missing"] == ["transformer"]
+    assert backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})["weights"]["missing"] == ["transformer"]
     (tmp_path / "transformer" / "two.safetensors").touch()
-    assert backbone_facts(name, (64, 64), 9, HALF)["weights"]["missing"] == []
+    assert backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})["weights"]["missing"] == []
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny-fast"])
 def test_weights_in_the_package_say_whence_they_are(name):
-    facts = backbone_facts(name, (64, 64), 9, HALF)
+    facts = backbone_facts(name, (64, 64), 9, {"dtype": "bfloat16"})
     told, stored = dict(fact_rows(facts)), folder() / f"{name}.safetensors"
     assert told["sha256"] == hashlib.sha256(stored.read_bytes()).hexdigest()
     assert f"{stored.stat().st_size / 1e6:.2f} MB" in told["weights"]
@@ -253,9 +252,9 @@ def test_names_that_say_nothing_are_refused(tmp_path):
     with pytest.raises(MissingWeights, match="transformer"):
         estimate(str(tmp_path), 64, 64, 9, HALF)
     with pytest.raises(ConfigError, match="at least 1"):
-        backbone_facts("gaussian", (64, 0), 9, HALF)
+        backbone_facts("gaussian", (64, 0), 9, {"dtype": "bfloat16"})
     with pytest.raises(ConfigError, match="diffusers"):
-        backbone_facts("diffusers", (64, 64), 9, HALF)
+        backbone_facts("diffusers", (64, 64), 9, {})
 
 
 def test_a_hub_id_of_a_named_checkpoint_is_known(uncounted):

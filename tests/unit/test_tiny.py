@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from rfcodec.backbones.gaussian.backbone import pixel_backbone, slower
+from rfcodec.backbones.openers import fingerprint
 from rfcodec.backbones.tiny import weights
 from rfcodec.backbones.tiny.backbone import TinyBackbone, TinyOptions, tiny_backbone
 from rfcodec.backbones.tiny.denoiser import Denoiser, PriorBank, corrected
 from rfcodec.backbones.tiny.network import MULTIPLE, REACH, TinyNetwork
-from rfcodec.backbones.tiny.weights import folder, read_card, read_network, shipped_hash, write_network
+from rfcodec.backbones.tiny.weights import folder, read_card, read_network, write_network
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, MissingWeights, UnsupportedCondition
 from rfcodec.flow.path import interpolate
@@ -162,8 +163,9 @@ def test_weights_are_read_as_they_were_written(stored):
 
 def test_a_point_of_a_sweep_is_of_its_weights(stored, monkeypatch):
     monkeypatch.setattr(weights, "folder", lambda: stored[0])
-    assert shipped_hash("mine") == stored[1].sha256
-    assert shipped_hash("yours") is None
+    (stored[0] / "mine.json").rename(stored[0] / "tiny.json")
+    assert fingerprint("tiny", {}) == stored[1].sha256
+    assert fingerprint("tiny-fast", {}) == ""
 
 
 def test_other_weights_than_the_card_says_are_refused(stored):

@@ -1,12 +1,13 @@
 """Frames to normalised latents and back, through the VAE of a pipeline."""
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.backbones.diffusers.specs import PipelineSpec
+from rfcodec.backbones.diffusers.untyped import Model
 from rfcodec.protocols import Frames, Latents
 
 
@@ -14,9 +15,9 @@ from rfcodec.protocols import Frames, Latents
 class Autoencoder:
     """latents = (z - mean) scale / std, where z is the mode of the posterior; float32 outside, the VAE's dtype inside."""
 
-    def __init__(self, vae: Any, profile: PipelineProfile) -> None:
+    def __init__(self, vae: Model, spec: PipelineSpec) -> None:
         self.vae = vae
-        self._profile = profile
+        self._spec = spec
 
     @torch.no_grad()
     def encode(self, frames: Frames) -> Latents:
@@ -49,11 +50,11 @@ class Autoencoder:
         return get_module_execution_device(self.vae)
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor, float]:
-        scale = float(self.vae.config.scaling_factor) if self._profile.scaling else 1.0
-        source = {"config": self.vae.config, "buffers": self.vae, "none": None}[self._profile.statistics]
+        scale = float(self.vae.config.scaling_factor) if self._spec.scaling else 1.0
+        source: Model = {"config": self.vae.config, "buffers": self.vae, "none": None}[self._spec.statistics]
         mean = getattr(source, "latents_mean", None)
         if mean is None:
             return torch.zeros((), device=like.device), torch.ones((), device=like.device), scale
-        pair = (torch.as_tensor(values, dtype=torch.float32) for values in (mean, source.latents_std))  # type: ignore[union-attr]
+        pair = (torch.as_tensor(values, dtype=torch.float32) for values in (mean, source.latents_std))
         mean, std = (values.to(like.device).reshape(-1, 1, 1, 1) for values in pair)
         return mean, std, scale

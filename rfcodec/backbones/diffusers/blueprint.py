@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, final, get_args
+from typing import final, get_args
 
 import torch
 import transformers
@@ -14,8 +14,9 @@ from rfcodec.backbones.diffusers.families import family_of
 from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.machine import MODELS
 from rfcodec.backbones.diffusers.pipeline import family_geometry
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
 from rfcodec.backbones.diffusers.sources import MODEL_INDEX, Checkpoint, checkpoints, find_source
+from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs
+from rfcodec.backbones.diffusers.untyped import Arguments, Model
 from rfcodec.errors import MissingWeights
 from rfcodec.protocols import Places
 from rfcodec.types import Geometry
@@ -26,10 +27,10 @@ from rfcodec.types import Geometry
 class Blueprint:
     """The parts that an estimate looks into, and the numbers of parameters of those that it only weighs."""
 
-    profiles: tuple[PipelineProfile, ...]
+    specs: tuple[PipelineSpec, ...]
     takes: tuple[str, ...]
-    transformer: Any
-    vae: Any
+    transformer: Model
+    vae: Model
     experts: int
     text: float
     others: float
@@ -37,8 +38,8 @@ class Blueprint:
     @property
     def geometry(self) -> Geometry:
         """Geometry of the latents, that of all pipelines of the family."""
-        component, _, name = self.profiles[0].channels.rpartition(".")
-        return family_geometry(self.profiles, int(getattr(getattr(self, component).config, name)))
+        component, _, name = self.specs[0].channels.rpartition(".")
+        return family_geometry(self.specs, int(getattr(getattr(self, component).config, name)))
 
 
 def blueprint(name: str) -> Blueprint:
@@ -71,11 +72,11 @@ def parameters(module: nn.Module) -> int:
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> Blueprint:
-    profiles = tuple(profile for profile in all_profiles() if profile.family == checkpoint.family)
+    specs = tuple(spec for spec in all_specs() if spec.family == checkpoint.family)
     transformer, vae = (_on_meta(dict(table)) for table in (checkpoint.transformer, checkpoint.vae))
     return Blueprint(
-        profiles,
-        checkpoint.takes or _takes(profiles),
+        specs,
+        checkpoint.takes or _takes(specs),
         transformer,
         vae,
         checkpoint.experts,
@@ -84,7 +85,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Blueprint:
     )
 
 
-def _on_meta(table: dict[str, Any]) -> Any:
+def _on_meta(table: Arguments) -> Model:
     kind = getattr(diffusers, table.pop("class"))
     with torch.device("meta"):
         return kind(**table).eval()
@@ -99,33 +100,34 @@ def _of_folder(folder: Path) -> Blueprint:
             raise MissingWeights(f"{folder / needed} holds no configuration of a model that can be built")
     # family_of looks at the name of a pipeline's class and at configurations, which this has too
     pipe = type(index["_class_name"], (SimpleNamespace,), {})(config=SimpleNamespace(**index), **parts)
-    profiles = family_of(pipe, all_profiles(folder))
+    specs = family_of(pipe, all_specs(folder))
     counts = {name: parameters(part) for name, part in parts.items()}
     text = sum(count for name, count in counts.items() if name.startswith("text_encoder"))
     others = sum(counts.values()) - text - sum(counts.get(name, 0) for name in (*MODELS, "vae"))
     experts = sum(name in parts for name in MODELS)
-    return Blueprint(profiles, _takes(profiles), parts["transformer"], parts["vae"], experts, text, others)
+    return Blueprint(specs, _takes(specs), parts["transformer"], parts["vae"], experts, text, others)
 
 
-def _part(folder: Path, library: str, kind: str) -> Any:
+def _part(folder: Path, library: str, kind: str) -> Model:
     """A component as its configuration file describes it; None where its class is of no library known here."""
     homes = {"diffusers": diffusers, "transformers": transformers}
     found = getattr(homes.get(library) or getattr(diffusers.pipelines, library, None), kind, None)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         return None
+    build: Model = found
     with torch.device("meta"):
         if issubclass(found, transformers.PreTrainedModel):
-            return found(found.config_class.from_pretrained(folder))  # type: ignore[union-attr]
-        return found.from_config(_read(folder / "config.json")).eval()  # type: ignore[attr-defined]
+            return build(build.config_class.from_pretrained(folder))
+        return build.from_config(_read(folder / "config.json")).eval()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Arguments:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise MissingWeights(f"{path} cannot be read: {error}") from error
 
 
-def _takes(profiles: tuple[PipelineProfile, ...]) -> tuple[str, ...]:
-    found = {words for profile in profiles for words in profile.takes}
+def _takes(specs: tuple[PipelineSpec, ...]) -> tuple[str, ...]:
+    found = {words for spec in specs for words in spec.takes}
     return tuple(words for words in get_args(Places) if words in found)

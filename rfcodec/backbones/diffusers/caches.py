@@ -7,6 +7,7 @@ from typing import Any
 from rfcodec.backbones.diffusers.library import diffusers
 from rfcodec.backbones.diffusers.machine import DTYPES, models_of
 from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.errors import ConfigError
 
 # the patterns that diffusers has by default match nothing in Wan, LTX and Mochi, without a word
@@ -14,7 +15,7 @@ ATTENTION = [r".*blocks\.\d+\.attn\d?"]
 
 
 @contextmanager
-def cached(pipe: Any, options: DiffusersOptions, evaluations: int) -> Iterator[None]:
+def cached(pipe: Pipeline, options: DiffusersOptions, evaluations: int) -> Iterator[None]:
     """Within it, the transformers use the cache of the options, fresh. Raises ConfigError where they cannot."""
     if options.cache == "none":
         yield

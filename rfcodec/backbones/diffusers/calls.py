@@ -1,54 +1,50 @@
-"""The arguments of a pipeline's call for a condition: what its profile says, and how known frames are handed over."""
+"""The arguments of a pipeline's call for a condition: what its spec says, and how known frames are handed over."""
 
 import importlib
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import PIL.Image
-import torch
-from jaxtyping import Float32
-from scipy.special import ndtri
-from torch import Tensor
 
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.backbones.diffusers.specs import PipelineSpec
+from rfcodec.backbones.diffusers.untyped import Arguments, Pipeline
 from rfcodec.errors import BackboneError, ConfigError
 from rfcodec.protocols import Condition, Frame
 
 GREY = 128
 
 
-def call_arguments(profile: PipelineProfile, pipe: Any, condition: Condition, options: DiffusersOptions) -> dict[str, Any]:
+def call_arguments(spec: PipelineSpec, pipe: Pipeline, condition: Condition, options: DiffusersOptions) -> Arguments:
     """Arguments of the call, grid, noise and scheduler aside. Raises ConfigError for an option that it cannot take."""
     legal = inspect.signature(type(pipe).__call__).parameters
     sizes = {"height": condition.height, "width": condition.width, "num_frames": condition.num_frames}
-    arguments: dict[str, Any] = {name: value for name, value in sizes.items() if name in legal}
-    arguments |= {"prompt": condition.text, "negative_prompt": options.negative}
-    arguments |= dict(profile.call)
-    arguments |= FRAME_ARGUMENTS[profile.frames](pipe, condition)
-    if profile.guidance in legal:
-        arguments[profile.guidance] = options.guidance
-    if profile.guidance_needs and not config_entry(pipe, profile.guidance_needs):
-        _require("guidance", options.guidance == 1, profile)
-    if options.guidance_2 is not None:
+    arguments: Arguments = {name: value for name, value in sizes.items() if name in legal}
+    arguments |= {"prompt": condition.text, "negative_prompt": options.negative_prompt}
+    arguments |= dict(spec.call)
+    arguments |= FRAME_ARGUMENTS[spec.frames](pipe, condition)
+    if spec.guidance in legal:
+        arguments[spec.guidance] = options.guidance_scale
+    if spec.guidance_needs and not config_entry(pipe, spec.guidance_needs):
+        _require("guidance_scale", options.guidance_scale == 1, spec)
+    if options.guidance_scale_2 is not None:
         experts = config_entry(pipe, "boundary_ratio") and getattr(pipe, "transformer_2", None) is not None
-        _require("guidance_2", bool("guidance_scale_2" in legal and experts), profile)
-        arguments["guidance_scale_2"] = options.guidance_2
-    _require("frame_rate", options.frame_rate is None or profile.frame_rate > 0, profile)
-    if profile.frame_rate:
-        arguments["frame_rate"] = options.frame_rate or profile.frame_rate
+        _require("guidance_scale_2", bool("guidance_scale_2" in legal and experts), spec)
+        arguments["guidance_scale_2"] = options.guidance_scale_2
+    _require("frame_rate", options.frame_rate is None or spec.frame_rate > 0, spec)
+    if spec.frame_rate:
+        arguments["frame_rate"] = options.frame_rate or spec.frame_rate
     unknown = set(arguments) - set(legal)
     if unknown - {"negative_prompt"}:
-        raise BackboneError(f"{profile.pipeline} knows no argument {min(unknown)!r}: its profile is of another version")
+        raise BackboneError(f"{spec.pipeline} knows no argument {min(unknown)!r}: its spec is of another version")
     return {name: value for name, value in arguments.items() if name in legal}
 
 
-def _require(option: str, taken: bool, profile: PipelineProfile) -> None:
+def _require(option: str, taken: bool, spec: PipelineSpec) -> None:
     if not taken:
-        raise ConfigError(f"backbone_options.{option} is set, but {profile.pipeline} cannot take it: leave it out")
+        raise ConfigError(f"backbone_options.{option} is set, but {spec.pipeline} cannot take it: leave it out")
 
 
 def picture(frame: Frame) -> PIL.Image.Image:
@@ -56,23 +52,23 @@ def picture(frame: Frame) -> PIL.Image.Image:
     return PIL.Image.fromarray(np.ascontiguousarray(frame))
 
 
-def _none(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _none(pipe: Pipeline, condition: Condition) -> Arguments:
     return {}
 
 
-def _image(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _image(pipe: Pipeline, condition: Condition) -> Arguments:
     known = {"image": condition.first, "last_image": condition.last}
     return {name: picture(reference.frame) for name, reference in known.items() if reference}
 
 
-def _keyframes(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _keyframes(pipe: Pipeline, condition: Condition) -> Arguments:
     kind = _beside(pipe, "LTXVideoCondition")
     known = [(0, condition.first), (condition.num_frames - 1, condition.last)]
     found = [kind(image=picture(reference.frame), frame_index=index) for index, reference in known if reference]
     return {"conditions": found} if found else {}
 
 
-def _latent_keyframes(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _latent_keyframes(pipe: Pipeline, condition: Condition) -> Arguments:
     kind = _beside(pipe, "LTX2VideoCondition")
     known = [(0, condition.first), (-1, condition.last)]
     # crf: by default a known frame goes through H.264 first
@@ -80,7 +76,7 @@ def _latent_keyframes(pipe: Any, condition: Condition) -> dict[str, Any]:
     return {"conditions": found} if found else {}
 
 
-def _video_mask(pipe: Any, condition: Condition) -> dict[str, Any]:
+def _video_mask(pipe: Pipeline, condition: Condition) -> Arguments:
     size = (condition.width, condition.height)
     grey, free, kept = (PIL.Image.new(mode, size, level) for mode, level in (("RGB", (GREY,) * 3), ("L", 255), ("L", 0)))
     video, mask = [grey] * condition.num_frames, [free] * condition.num_frames
@@ -89,7 +85,7 @@ def _video_mask(pipe: Any, condition: Condition) -> dict[str, Any]:
     return {"video": video, "mask": mask} if condition.references else {}
 
 
-FRAME_ARGUMENTS: dict[str, Callable[[Any, Condition], dict[str, Any]]] = {
+FRAME_ARGUMENTS: dict[str, Callable[[Pipeline, Condition], Arguments]] = {
     "none": _none,
     "image": _image,
     "keyframes": _keyframes,
@@ -98,23 +94,11 @@ FRAME_ARGUMENTS: dict[str, Callable[[Any, Condition], dict[str, Any]]] = {
 }
 
 
-def _beside(pipe: Any, name: str) -> Any:
+def _beside(pipe: Pipeline, name: str) -> Any:
     return getattr(importlib.import_module(type(pipe).__module__), name)
 
 
-@lru_cache(maxsize=4)
-def fixed_noise(count: int) -> Float32[np.ndarray, "count"]:
-    """White noise that is always the same, for parts of a state that carry no video (the audio of LTX-2)."""
-    raw = np.random.Philox(key=0).random_raw(count) >> np.uint64(48)
-    return ndtri((raw + 0.5) / 65536).astype(np.float32)
-
-
-def fixed_like(tensor: Tensor) -> Tensor:
-    """`fixed_noise` in the shape of a tensor."""
-    return torch.from_numpy(fixed_noise(tensor.numel())).reshape(tensor.shape).to(tensor)
-
-
-def config_entry(pipe: Any, path: str) -> Any:
+def config_entry(pipe: Pipeline, path: str) -> Any:
     """NAME of the pipeline's config or COMPONENT.NAME of a component's; None where there is none."""
     component, _, name = path.rpartition(".")
     owner = getattr(pipe, component, None) if component else pipe

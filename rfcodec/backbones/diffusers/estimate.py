@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from rfcodec.backbones.diffusers.blueprint import Blueprint, blueprint, parameters
 from rfcodec.backbones.diffusers.operations import TEXT_OF_HUNYUAN15, Call, count_operations, hidden_width
 from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.untyped import Model
 from rfcodec.config import TrajectoryConfig
 from rfcodec.types import Geometry
 
 STEPS = TrajectoryConfig().steps
 PROBES = 9  # evaluations by which the encoder measures the information profile of a GOP
-TEXT_TOKENS, FRAME_RATE = 256, 24  # where a profile says nothing
+TEXT_TOKENS, FRAME_RATE = 256, 24  # where a spec says nothing
 GIGA = 1e9
 
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
@@ -133,12 +134,12 @@ def estimate(name_or_folder: str, width: int, height: int, frames: int, options:
     frames, (width, height) = plan.geometry.padded_frames(frames), plan.geometry.padded_size(width, height)
     call = _call(plan, plan.geometry.latent_shape(frames, width, height), frames, options)
     tflop, uncounted = count_operations(plan.transformer, call)
-    doubled = options.guidance > 1 and type(plan.transformer).__name__ not in EMBEDDED_GUIDANCE
+    doubled = options.guidance_scale > 1 and type(plan.transformer).__name__ not in EMBEDDED_GUIDANCE
     weights = {"transformer": parameters(plan.transformer), "vae": parameters(plan.vae)}
     weights |= {"text_encoders": plan.text, "others": plan.others}
     return Estimate(
         name=name_or_folder,
-        family=plan.profiles[0].family,
+        family=plan.specs[0].family,
         takes=plan.takes,
         geometry=plan.geometry,
         width=width,
@@ -156,10 +157,10 @@ def estimate(name_or_folder: str, width: int, height: int, frames: int, options:
 
 
 def _call(plan: Blueprint, shape: tuple[int, int, int, int], frames: int, options: DiffusersOptions) -> Call:
-    profile = plan.profiles[0]
-    text = int(profile.call.get("max_sequence_length", TEXT_TOKENS))
-    each = any("expand_timesteps" in other.when for other in plan.profiles)
-    return Call(shape, frames, text, each, options.frame_rate or profile.frame_rate or FRAME_RATE)
+    spec = plan.specs[0]
+    text = int(spec.call.get("max_sequence_length", TEXT_TOKENS))
+    each = any("expand_timesteps" in other.when for other in plan.specs)
+    return Call(shape, frames, text, each, options.frame_rate or spec.frame_rate or FRAME_RATE)
 
 
 def _memory(plan: Blueprint, call: Call, size: tuple[int, int], options: DiffusersOptions) -> Memory:
@@ -179,7 +180,7 @@ def _memory(plan: Blueprint, call: Call, size: tuple[int, int], options: Diffuse
     )
 
 
-def _weight_bytes(model: Any, options: DiffusersOptions) -> float:
+def _weight_bytes(model: Model, options: DiffusersOptions) -> float:
     if options.quantization == "gguf" and Path(options.gguf).is_file():
         return Path(options.gguf).stat().st_size
     width, matrices = BYTES[options.dtype], QUANTIZED.get(options.quantization, BYTES[options.dtype])
@@ -191,16 +192,16 @@ def _weight_bytes(model: Any, options: DiffusersOptions) -> float:
     return total
 
 
-def _evaluation_bytes(model: Any, call: Call, options: DiffusersOptions) -> float:
+def _evaluation_bytes(model: Model, call: Call, options: DiffusersOptions) -> float:
     kind, tokens = type(model).__name__, call.tokens(model.config)
-    batch = 2 if options.guidance > 1 and kind in BATCHED_GUIDANCE else 1
+    batch = 2 if options.guidance_scale > 1 and kind in BATCHED_GUIDANCE else 1
     tensors = LIVE_TENSORS + len(model.config.get("vace_layers", ()))
     tensors += LIVE_TENSORS_OF_TIMES if call.times_of_tokens else 0
     masks = LIVE_MASKS * (tokens + TEXT_OF_HUNYUAN15) ** 2 if kind in MASKED_ATTENTION else 0
     return batch * tensors * tokens * hidden_width(model.config) * BYTES[options.dtype] + masks
 
 
-def _vae_bytes(vae: Any, pixels: int, frames: int, options: DiffusersOptions) -> float:
+def _vae_bytes(vae: Model, pixels: int, frames: int, options: DiffusersOptions) -> float:
     values, at_once, tile = VAE_LIVE.get(type(vae).__name__, VAE_LIVE_ELSEWHERE)
     pixels = min(pixels, tile**2) if options.vae_tiling else pixels
     return values * pixels * min(frames, at_once or frames) * BYTES[options.vae_dtype]

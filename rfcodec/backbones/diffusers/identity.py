@@ -5,15 +5,16 @@ import json
 import mmap
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.errors import MissingWeights
 
 SAMPLES = 32  # values taken of each tensor, evenly spread
@@ -38,7 +39,7 @@ def is_hashed(component: str) -> bool:
     return not component.startswith(NOT_HASHED)
 
 
-def weights_digest(tensors: Iterator[tuple[str, tuple[int, ...], bytes]]) -> bytes:
+def weights_digest(tensors: Iterable[tuple[str, tuple[int, ...], bytes]]) -> bytes:
     """Hash of (name, shape, sampled values as bfloat16) of all tensors, so that copies in other precisions agree."""
     found = hashlib.blake2s(digest_size=DIGEST_BYTES)
     for name, shape, samples in sorted(tensors):
@@ -66,6 +67,14 @@ def folder_tensors(folder: Path, parts: Sequence[str], empty: bool = False) -> I
         raise MissingWeights(f"{folder} has no safetensors weights in its component folders; save it with save_pretrained")
 
 
+def folder_fingerprint(folder: Path, parts: Sequence[str], gguf: str = "") -> str:
+    """Hash of the model of a folder as it lies there: its tensors, sampled, and its configuration files, whole."""
+    hashed = [name for name in parts if is_hashed(name)]
+    configs = (folder / name for name in ("model_index.json", *(f"{part}/config.json" for part in hashed)))
+    settings = [(str(path.relative_to(folder)), (), path.read_bytes()) for path in configs if path.is_file()]
+    return weights_digest(chain(folder_tensors(folder, hashed), gguf_tensors(gguf), settings)).hex()
+
+
 def gguf_tensors(path: str) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
     """A GGUF file as if it were one tensor: its size and pieces of its content."""
     if path:
@@ -78,7 +87,7 @@ def gguf_tensors(path: str) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
         yield "gguf", (size,), b"".join(pieces)
 
 
-def settings_of(pipe: Any) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+def settings_of(pipe: Pipeline) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
     """The settings that change what the same tensors compute, as if they were tensors."""
     owners = {"pipeline": pipe} | {name: part for name, part in pipe.components.items() if is_hashed(name)}
     for owner, part in owners.items():
@@ -88,7 +97,7 @@ def settings_of(pipe: Any) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
                 yield f"{owner}.config.{name}", (), repr(value).encode()
 
 
-def module_tensors(components: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+def module_tensors(components: Mapping[str, object]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
     """The tensors of live components: the same as those of the folder that they were loaded from."""
     for component, module in components.items():
         if isinstance(module, torch.nn.Module) and is_hashed(component):

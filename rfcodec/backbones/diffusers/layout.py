@@ -5,7 +5,7 @@ from typing import final
 
 from torch import Tensor
 
-from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.backbones.diffusers.specs import PipelineSpec
 from rfcodec.protocols import Latents, Shape
 
 
@@ -18,7 +18,7 @@ class Layout:
     tokens b s c may still step on frames.
     """
 
-    profile: PipelineProfile
+    spec: PipelineSpec
     shape: Shape
     total: int  # latent frames, known ones included
 
@@ -27,7 +27,7 @@ class Layout:
         c, f, _, _ = self.shape
         if state.ndim == 3:
             return unpack(state[0, self._tokens(state)], self.shape)
-        if self.profile.layout == "channels_last":
+        if self.spec.layout == "channels_last":
             return state[0, -f:, :, :, :c].permute(3, 0, 1, 2)
         return state[0, :c, -f:]
 
@@ -37,7 +37,7 @@ class Layout:
         state = state.clone()
         if state.ndim == 3:
             state[0, self._tokens(state)] = pack(latents).to(state.dtype)
-        elif self.profile.layout == "channels_last":
+        elif self.spec.layout == "channels_last":
             state[0, -f:, :, :, :c] = latents.permute(1, 2, 3, 0).to(state.dtype)
         else:
             state[0, :c, -f:] = latents.to(state.dtype)
@@ -45,7 +45,7 @@ class Layout:
 
     def _tokens(self, state: Tensor) -> slice:
         _, f, h, w = self.shape
-        stop = state.shape[1] if self.profile.extra == "before" else min(self.total * h * w, state.shape[1])
+        stop = state.shape[1] if self.spec.extra == "before" else min(self.total * h * w, state.shape[1])
         return slice(stop - f * h * w, stop)
 
 

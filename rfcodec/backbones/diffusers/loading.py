@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import RLock
-from typing import Any, final
+from typing import final
 
 import torch
 from safetensors import SafetensorError
@@ -26,90 +26,98 @@ from rfcodec.backbones.diffusers.library import bars_on_terminals, diffusers
 from rfcodec.backbones.diffusers.machine import load_settings, settle
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.pipeline import DiffusersBackbone
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles
-from rfcodec.backbones.diffusers.prompts import PromptMemo, no_encoder
-from rfcodec.backbones.diffusers.sources import LIVE, Source, find_source
+from rfcodec.backbones.diffusers.prompts import Encoder, PromptMemo, no_encoder
+from rfcodec.backbones.diffusers.sources import LIVE, Source
+from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs
+from rfcodec.backbones.diffusers.untyped import Pipeline, Settings
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, MissingWeights
 from rfcodec.support.cache import cache_folder
 from rfcodec.types import Identity
 
 LOADING = RLock()  # diffusers changes torch for the whole process while it loads
-AT_LOAD = ("pipeline", "dtype", "vae_dtype", "vae_tiling", "vae_slicing", "attention", "compile", "quantization", "gguf")
+AT_LOAD = (
+    "pipeline",
+    "dtype",
+    "vae_dtype",
+    "vae_tiling",
+    "vae_slicing",
+    "attention_backend",
+    "compile",
+    "quantization",
+    "gguf",
+)
 TEXT_PARTS = ("text_encoder", "tokenizer", "image_processor", "feature_extractor", "processor", "scheduler", "guider")
 
 
-def open_pipeline(
-    runtime: RuntimeConfig, options: Mapping[str, str], source: Any, trusted: bool = True
-) -> DiffusersBackbone:
-    """The backbone of a named checkpoint, hub id, model folder or live pipeline.
+def open_source(runtime: RuntimeConfig, options: Mapping[str, str], source: Source, trusted: bool) -> DiffusersBackbone:
+    """The backbone of a named checkpoint, hub id or model folder.
 
-    A source that is not `trusted` was named by a stream: of the hub, named checkpoints alone are fetched, and a profile in
-    the folder is not read. Raises UnknownPlugin, MissingWeights, BackboneError for a pipeline of no known family or a folder
-    that is no model, ConfigError for options.
+    A source that is not `trusted` was named by a stream: of the hub, named checkpoints alone are fetched, and a spec in
+    the folder is not read. Raises MissingWeights, BackboneError for a pipeline of no known family or a folder that is no
+    model, ConfigError for options.
     """
     chosen = DiffusersOptions.read(options)
-    if isinstance(source, diffusers.DiffusionPipeline):
-        return _open_live(source, chosen)
-    if not isinstance(source, str):
-        raise ConfigError(f"a backbone is a name, a folder, a hub id, a pipeline or a Backbone, not {type(source).__name__}")
-    if not trusted and "hub" in chosen.attention:
-        raise ConfigError(f"the stream asks for the attention backend {chosen.attention}, which is fetched: --override it")
-    found = find_source(source)
-    folder = found.folder(fetch=trusted or found.checkpoint is not None)
+    if not trusted and "hub" in chosen.attention_backend:
+        raise ConfigError(
+            f"the stream asks for the attention backend {chosen.attention_backend}, which is fetched: --override it"
+        )
+    folder = source.folder(fetch=trusted or source.checkpoint is not None)
     try:
         with LOADING:
-            return _open_folder(folder, found, runtime, chosen, all_profiles(folder, trusted))
+            return _open_folder(folder, source, runtime, chosen, all_specs(folder, trusted))
     except (TypeError, AttributeError, KeyError, ValueError, struct.error) as error:
         raise BackboneError(f"{folder} is no model that can be opened: {error!r}") from error
 
 
-def _open_live(pipe: Any, options: DiffusersOptions) -> DiffusersBackbone:
+def open_live(pipe: Pipeline, words: Mapping[str, str]) -> DiffusersBackbone:
+    """The backbone of a live pipeline; raises BackboneError for one of no known family, ConfigError for options."""
+    options = DiffusersOptions.read(words)
     fixed = [name for name in AT_LOAD if getattr(options, name) != type(options).model_fields[name].default]
     if fixed:
         raise ConfigError(f"backbone_options.{fixed[0]} is set at load; a live pipeline is as it is: leave it out")
     precisions = {"dtype": pipe.transformer.dtype, "vae_dtype": pipe.vae.dtype}
     actual = options.model_copy(update={name: str(dtype).removeprefix("torch.") for name, dtype in precisions.items()})
     weights = weights_digest(chain(module_tensors(pipe.components), settings_of(pipe)))
-    profiles = family_of(pipe, all_profiles())
-    identity = Identity(f"{LIVE}{type(pipe).__name__}", weights, arithmetic(pipe, actual, profiles))
-    return DiffusersBackbone(profiles, pipe, identity, options, PromptMemo(_live_encoder(pipe), "", "", None))
+    specs = family_of(pipe, all_specs())
+    identity = Identity(f"{LIVE}{type(pipe).__name__}", weights, arithmetic(pipe, actual, specs))
+    return DiffusersBackbone(specs, pipe, identity, options, PromptMemo(_live_encoder(pipe), "", "", None))
 
 
 def _open_folder(
-    folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions, known: tuple[PipelineProfile, ...]
+    folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions, known: tuple[PipelineSpec, ...]
 ) -> DiffusersBackbone:
     parts = source.parts(folder)
     opened = _LoadedPipeline(
         folder, parts, full_name(options.pipeline or source.pipeline(folder), known), (runtime, options)
     )
-    profiles = family_of(opened.pipe, known)
+    specs = family_of(opened.pipe, known)
     if source.takes():
-        profiles = tuple(profile.only(source.takes()) for profile in profiles)
+        specs = tuple(spec.only(source.takes()) for spec in specs)
     tensors = chain(folder_tensors(folder, [name for name in parts if is_hashed(name)]), gguf_tensors(options.gguf))
     weights = weights_digest(chain(tensors, settings_of(opened.pipe)))
     text = weights_digest(folder_tensors(folder, [name for name in parts if name.startswith("text_encoder")], empty=True))
     prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text.hex(), cache_folder() / "embeddings")
-    identity = Identity(source.name, weights, arithmetic(opened.pipe, options, profiles))
-    return DiffusersBackbone(profiles, opened.pipe, identity, options, prompts)
+    identity = Identity(source.name, weights, arithmetic(opened.pipe, options, specs))
+    return DiffusersBackbone(specs, opened.pipe, identity, options, prompts)
 
 
-def arithmetic(pipe: Any, options: DiffusersOptions, profiles: tuple[PipelineProfile, ...]) -> str:
-    """What of device, options, profiles and libraries decides the last digits, in words."""
+def arithmetic(pipe: Pipeline, options: DiffusersOptions, specs: tuple[PipelineSpec, ...]) -> str:
+    """What of device, options, specs and libraries decides the last digits, in words."""
     device = pipe._execution_device
-    words = [device.type, options.profile_words()]
+    words = [device.type, options.arithmetic_words()]
     if device.type == "cuda":
         precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else ""
         words = [torch.cuda.get_device_name(device).replace(" ", "-"), *([precision] if precision else []), words[1]]
-    table = hashlib.blake2s("".join(profile.model_dump_json() for profile in profiles).encode(), digest_size=3)
-    words += [f"profile {table.hexdigest()}", f"torch {torch.__version__}", f"diffusers {diffusers.__version__}"]
+    table = hashlib.blake2s("".join(spec.model_dump_json() for spec in specs).encode(), digest_size=3)
+    words += [f"spec {table.hexdigest()}", f"torch {torch.__version__}", f"diffusers {diffusers.__version__}"]
     return " ".join(words)
 
 
-def _live_encoder(pipe: Any) -> Callable[[type], Callable[..., Any]]:
+def _live_encoder(pipe: Pipeline) -> Callable[[type], Encoder]:
     """encode_prompt of a class, over the components at hand."""
 
-    def encoder(kind: Any) -> Callable[..., Any]:
+    def encoder(kind: Pipeline) -> Encoder:
         if getattr(pipe, "text_encoder", None) is None:
             return no_encoder(type(pipe).__name__)(kind)
         # of the class, since that of the pipeline may be replaced at this moment
@@ -125,12 +133,12 @@ class _LoadedPipeline:
     def __init__(self, folder: Path, parts: list[str], kind: str, machine: tuple[RuntimeConfig, DiffusersOptions]) -> None:
         self._folder, self._parts, (self._runtime, self._options) = folder, parts, machine
         self._kind = pipeline_class(kind)
-        self._kept: dict[type, Callable[..., Any]] = {}
+        self._kept: dict[type, Encoder] = {}
         text = [name for name in parts if name.startswith("text_encoder")]
         require_parts(folder, [name for name in parts if name not in text])
         self.pipe = settle(_load(self._kind, folder, self._options, dict.fromkeys(text)), self._runtime, self._options)
 
-    def encoder(self, kind: type) -> Callable[..., Any]:
+    def encoder(self, kind: Pipeline) -> Encoder:
         """encode_prompt of a class, over text encoders that live as long as the function does.
 
         One that looks at pictures is asked in every GOP, and kept.
@@ -140,11 +148,11 @@ class _LoadedPipeline:
         require_parts(self._folder, self._parts)
         with LOADING:
             encode = self._load_encoder(kind)
-        if "image" in inspect.signature(kind.encode_prompt).parameters:  # type: ignore[attr-defined]
+        if "image" in inspect.signature(kind.encode_prompt).parameters:
             self._kept[kind] = encode
         return encode
 
-    def _load_encoder(self, kind: type) -> Callable[..., Any]:
+    def _load_encoder(self, kind: Pipeline) -> Encoder:
         shared = {name: getattr(self.pipe, name, None) for name in self._parts if not name.startswith(TEXT_PARTS)}
         pipe = _load(self._kind, self._folder, self._options, shared)
         encoders = [part for name, part in pipe.components.items() if name.startswith("text_encoder") and part]
@@ -152,7 +160,7 @@ class _LoadedPipeline:
             return no_encoder(str(self._folder))(kind)
         for encoder in encoders:
             encoder.to(self._runtime.device)
-        return partial(kind.encode_prompt, sibling(pipe, kind))  # type: ignore[attr-defined]
+        return partial(kind.encode_prompt, sibling(pipe, kind))
 
 
 def require_parts(folder: Path, parts: list[str]) -> None:
@@ -162,7 +170,7 @@ def require_parts(folder: Path, parts: list[str]) -> None:
         raise MissingWeights(f"{folder} has no folder {missing[0]}, which its model_index.json names: fetch the model whole")
 
 
-def _load(kind: Any, folder: Path, options: DiffusersOptions, parts: Mapping[str, Any]) -> Any:
+def _load(kind: Pipeline, folder: Path, options: DiffusersOptions, parts: Settings) -> Pipeline:
     try:
         with bars_on_terminals():
             return kind.from_pretrained(folder, local_files_only=True, **load_settings(folder, options, parts))

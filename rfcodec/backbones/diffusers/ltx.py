@@ -3,7 +3,7 @@
 The state is a row of tokens. Known frames are clean tokens with time 0: the first one in its place, others in front.
 """
 
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from rfcodec.backbones.diffusers.guidance import embed_text, timestep
 from rfcodec.backbones.diffusers.layout import pack, unpack
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
+from rfcodec.backbones.diffusers.untyped import Arguments
 from rfcodec.protocols import Latents
 
 
@@ -22,19 +23,19 @@ class LtxVelocity:
 
     def __init__(self, prepared: PreparedCondition, options: DiffusersOptions) -> None:
         pipe, condition = prepared.pipeline, prepared.condition
-        self._model, self._scale = pipe.transformer, options.guidance
+        self._model, self._scale = pipe.transformer, options.guidance_scale
         self._device = pipe._execution_device
         positive, mask, negative, negative_mask = embed_text(prepared, options)
-        pair = options.guidance > 1
+        pair = options.guidance_scale > 1
         self._texts = torch.cat([negative, positive]) if pair else positive
         self._masks = torch.cat([negative_mask, mask]) if pair else mask
         self._given = prepared.given
         self._rate = prepared.arguments["frame_rate"]
-        self._factors = (prepared.profile.temporal, prepared.profile.spatial)
+        self._factors = (prepared.spec.temporal, prepared.spec.spatial)
         self._front: list[tuple[Latents, int]] = []
-        self._keyframes = prepared.profile.frames == "keyframes"
+        self._keyframes = prepared.spec.frames == "keyframes"
         if self._keyframes and condition.last:
-            latents = Autoencoder(pipe.vae, prepared.profile).encode(condition.last.frame[None])
+            latents = Autoencoder(pipe.vae, prepared.spec).encode(condition.last.frame[None])
             self._front = [(latents, condition.num_frames - 1)]
 
     @torch.no_grad()
@@ -64,7 +65,7 @@ class LtxVelocity:
             v = v[:1] + self._scale * (v[1:] - v[:1])
         return unpack(v[0, -coded:], tuple(x.shape))
 
-    def _places(self, state: Latents) -> dict[str, Any]:
+    def _places(self, state: Latents) -> Arguments:
         temporal, spatial = self._factors
         if not self._keyframes:
             _, f, h, w = state.shape

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from rfcodec.backbones.diffusers.library import diffusers, quiet
 from rfcodec.backbones.diffusers.options import DiffusersOptions
+from rfcodec.backbones.diffusers.untyped import Arguments, Model, Pipeline, Settings
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError
 
@@ -25,7 +25,7 @@ QUANTIZERS = {
 }
 
 
-def load_settings(folder: Path, options: DiffusersOptions, parts: Mapping[str, Any]) -> dict[str, Any]:
+def load_settings(folder: Path, options: DiffusersOptions, parts: Settings) -> Arguments:
     """Arguments of from_pretrained; `parts` are components given beforehand, None for those left out.
 
     Precision is set at load, so that layers that must stay float32 do. Raises BackboneError without the quantiser's package.
@@ -40,14 +40,14 @@ def load_settings(folder: Path, options: DiffusersOptions, parts: Mapping[str, A
     return settings | {"quantization_config": diffusers.PipelineQuantizationConfig(quant_mapping=mapping)}
 
 
-def settle(pipe: Any, runtime: RuntimeConfig, options: DiffusersOptions) -> Any:
+def settle(pipe: Pipeline, runtime: RuntimeConfig, options: DiffusersOptions) -> Pipeline:
     """The pipeline, ready to run; raises ConfigError or BackboneError for what this machine or model cannot do."""
     if options.vae_tiling:
         pipe.vae.enable_tiling()
     if options.vae_slicing:
         pipe.vae.enable_slicing()
     for model in models_of(pipe):
-        _set_attention(model, options.attention)
+        _set_attention(model, options.attention_backend)
         if options.compile:
             _compile(model)
     if getattr(pipe.config, "boundary_ratio", None) and getattr(pipe, "transformer_2", None) is None:
@@ -63,19 +63,19 @@ def settle(pipe: Any, runtime: RuntimeConfig, options: DiffusersOptions) -> Any:
     return pipe
 
 
-def models_of(pipe: Any) -> list[Any]:
+def models_of(pipe: Pipeline) -> list[Model]:
     """The transformers of a pipeline."""
     return [model for model in (getattr(pipe, name, None) for name in MODELS) if model is not None]
 
 
-def _compile(model: Any) -> None:
+def _compile(model: Model) -> None:
     try:
         model.compile_repeated_blocks()
     except (ValueError, RuntimeError, AttributeError) as error:
         raise ConfigError(f"backbone_options.compile is set: {error}") from error
 
 
-def _align(pipe: Any) -> None:
+def _align(pipe: Pipeline) -> None:
     # weights that lie in a mapped file take other kernels than those at aligned addresses, and give other last digits
     for part in pipe.components.values():
         for tensor in (*part.parameters(), *part.buffers()) if isinstance(part, torch.nn.Module) else ():
@@ -83,16 +83,16 @@ def _align(pipe: Any) -> None:
                 tensor.data = tensor.data.clone()
 
 
-def _set_attention(model: Any, backend: str) -> None:
+def _set_attention(model: Model, backend: str) -> None:
     # always, because a backend set on one model becomes the default of every later one
     with quiet():
         try:
             model.set_attention_backend(backend)
         except (ValueError, RuntimeError, ImportError, KeyError) as error:
-            raise ConfigError(f"backbone_options.attention is {backend!r}: {error}") from error
+            raise ConfigError(f"backbone_options.attention_backend is {backend!r}: {error}") from error
 
 
-def _place(pipe: Any, runtime: RuntimeConfig) -> None:
+def _place(pipe: Pipeline, runtime: RuntimeConfig) -> None:
     if runtime.offload == "group":
         pipe.enable_group_offload(onload_device=torch.device(runtime.device), offload_type="leaf_level")
     elif runtime.offload != "none" and runtime.device == "cpu":

@@ -10,9 +10,11 @@ from rfcodec.backbones.options import BackboneOptions
 class DiffusersOptions(BackboneOptions):
     """Fields of `backbone_options` in the stream. What is not given stands at its default and costs no bytes."""
 
-    guidance: float = Field(default=1.0, ge=1, le=100, description="guidance scale; 1: off, at half the cost")
-    guidance_2: float | None = Field(default=None, ge=1, le=100, description="that of the second expert")
-    negative: str = Field(default="", max_length=1000, description="text that guidance leads away from")
+    guidance_scale: float = Field(
+        default=1.0, ge=1, le=100, description="of classifier-free guidance; 1: off, at half the cost"
+    )
+    guidance_scale_2: float | None = Field(default=None, ge=1, le=100, description="that of the second expert")
+    negative_prompt: str = Field(default="", max_length=1000, description="text that guidance leads away from")
     frame_rate: int | None = Field(default=None, ge=1, le=1000, description="frames per second the model is told")
     driver: Literal["auto", "native", "pipeline"] = Field(
         default="auto", description="own velocity where there is one, or the pipeline through its scheduler"
@@ -24,7 +26,7 @@ class DiffusersOptions(BackboneOptions):
     vae_dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="precision of the VAE")
     vae_tiling: bool = Field(default=False, description="VAE in tiles: less memory, other digits")
     vae_slicing: bool = Field(default=False, description="VAE slice by slice")
-    attention: str = Field(default="native", max_length=50, description="attention backend of diffusers")
+    attention_backend: str = Field(default="native", max_length=50, description="attention backend of diffusers")
     compile: bool = Field(default=False, description="torch.compile of the repeated blocks")
     quantization: Literal["none", "bnb-8bit", "bnb-4bit", "int8", "float8", "gguf"] = Field(
         default="none", description="quantisation of the transformer: bitsandbytes, torchao, or a GGUF file"
@@ -40,21 +42,23 @@ class DiffusersOptions(BackboneOptions):
 
     @model_validator(mode="after")
     def _each_has_an_effect(self) -> "DiffusersOptions":
+        guided = ("guidance_scale above 1", self.guidance_scale > 1)
         needs = {
-            "guidance_2": self.guidance_2 is None or self.guidance > 1,
-            "negative": not self.negative or self.guidance > 1,
-            "gguf": not self.gguf or self.quantization == "gguf",
-            "mag_ratios": not self.mag_ratios or self.cache == "magcache",
+            "guidance_scale_2": guided,
+            "negative_prompt": guided,
+            "gguf": ("quantization=gguf", self.quantization == "gguf"),
+            "mag_ratios": ("cache=magcache", self.cache == "magcache"),
         }
-        idle = [name for name, served in needs.items() if not served]
-        if idle:
-            raise ValueError(f"{idle[0]} has no effect without guidance above 1, quantization=gguf or cache=magcache")
+        for name, (need, met) in needs.items():
+            if getattr(self, name) and not met:
+                raise ValueError(f"{name} has no effect without {need}")
         return self
 
-    def profile_words(self) -> str:
+    def arithmetic_words(self) -> str:
         """What of the computing is not at its default, for the arithmetic."""
         words = [self.dtype]
-        quiet = {"guidance", "guidance_2", "negative", "frame_rate", "pipeline", "dtype", "gguf", "mag_ratios", "reuse"}
+        quiet = {"guidance_scale", "guidance_scale_2", "negative_prompt", "frame_rate"}
+        quiet |= {"pipeline", "dtype", "gguf", "mag_ratios", "reuse"}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if name not in quiet and value != field.default:

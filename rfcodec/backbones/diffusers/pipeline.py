@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -18,9 +18,10 @@ from rfcodec.backbones.diffusers.ltx import LtxVelocity
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.patches import mode_only, replaced, starting_from, unchanging
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
-from rfcodec.backbones.diffusers.profiles import PipelineProfile
 from rfcodec.backbones.diffusers.prompts import PromptMemo
 from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
+from rfcodec.backbones.diffusers.specs import PipelineSpec
+from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.backbones.diffusers.wan import WanVelocity
 from rfcodec.backbones.places import refuse_places
 from rfcodec.errors import BackboneError
@@ -40,21 +41,21 @@ class DiffusersBackbone:
 
     def __init__(
         self,
-        profiles: tuple[PipelineProfile, ...],
-        pipe: Any,
+        specs: tuple[PipelineSpec, ...],
+        pipe: Pipeline,
         identity: Identity,
         options: DiffusersOptions,
         prompts: PromptMemo,
     ) -> None:
-        """`profiles` are those of one family, that of the pipeline first."""
+        """`specs` are those of one family, that of the pipeline first."""
         self.identity = identity
         self.tail_share, self.tail_end = TAIL_SHARE, TAIL_END
         self.options = options
-        self._profiles, self._prompts = profiles, prompts
-        self._pipelines = {profiles[0].id: pipe}
-        self._autoencoder = Autoencoder(pipe.vae, profiles[0])
-        self.takes: tuple[Places, ...] = tuple(dict.fromkeys(places for profile in profiles for places in profile.takes))
-        self.geometry = family_geometry(profiles, int(config_entry(pipe, profiles[0].channels)))
+        self._specs, self._prompts = specs, prompts
+        self._pipelines = {specs[0].id: pipe}
+        self._autoencoder = Autoencoder(pipe.vae, specs[0])
+        self.takes: tuple[Places, ...] = tuple(dict.fromkeys(places for spec in specs for places in spec.takes))
+        self.geometry = family_geometry(specs, int(config_entry(pipe, specs[0].channels)))
 
     def encode(self, frames: Frames) -> Latents:
         """Frames of legal size to latents: posterior mode, normalised, float32."""
@@ -68,20 +69,18 @@ class DiffusersBackbone:
 
     def prepare(self, condition: Condition) -> PreparedCondition:
         """Chooses the pipeline that takes these references; raises UnsupportedCondition where none does."""
-        refuse_places(f"{self.identity.name} ({self._profiles[0].family})", self.takes, condition)
-        profile = next(profile for profile in self._profiles if condition.places in profile.takes)
+        refuse_places(f"{self.identity.name} ({self._specs[0].family})", self.takes, condition)
+        spec = next(spec for spec in self._specs if condition.places in spec.takes)
         c, f, h, w = self.geometry.latent_shape(condition.num_frames, condition.width, condition.height)
         given = None
         if condition.first and self.geometry.given:
             given = self.encode(condition.first.frame[None])[:, : self.geometry.given]
         shape = (c, f - (given.shape[1] if given is not None else 0), h, w)
-        if profile.id not in self._pipelines:
-            loaded = self._pipelines[self._profiles[0].id]
-            self._pipelines[profile.id] = sibling(loaded, pipeline_class(profile.pipeline))
-        pipe = self._pipelines[profile.id]
-        return PreparedCondition(
-            condition, profile, pipe, call_arguments(profile, pipe, condition, self.options), shape, given
-        )
+        if spec.id not in self._pipelines:
+            loaded = self._pipelines[self._specs[0].id]
+            self._pipelines[spec.id] = sibling(loaded, pipeline_class(spec.pipeline))
+        pipe = self._pipelines[spec.id]
+        return PreparedCondition(condition, spec, pipe, call_arguments(spec, pipe, condition, self.options), shape, given)
 
     def profile(self, prepared: PreparedCondition) -> InformationProfile | None:
         """Not known beforehand."""
@@ -92,14 +91,14 @@ class DiffusersBackbone:
         step, pipe = reuse_clean(step, self.options.reuse), prepared.pipeline
         text = replaced(pipe, "encode_prompt", self._prompts.standing_in(pipe))
         with text, cached(pipe, self.options, len(step.time_grid) - 1), failures_named(self.identity.name, prepared.shape):
-            if prepared.profile.native and self.options.driver != "pipeline":
+            if prepared.spec.native and self.options.driver != "pipeline":
                 latents = rollout(self._native(prepared), prepared.shape, step)
             else:
                 latents = drive(prepared, step, self.options)
         return latents if prepared.given is None else torch.cat([prepared.given.to(latents.device), latents], dim=1)
 
     def _native(self, condition: PreparedCondition) -> Velocity:
-        return {"wan": WanVelocity, "ltx": LtxVelocity}[condition.profile.native](condition, self.options)
+        return {"wan": WanVelocity, "ltx": LtxVelocity}[condition.spec.native](condition, self.options)
 
 
 @contextmanager
@@ -116,10 +115,10 @@ def failures_named(name: str, shape: tuple[int, ...]) -> Iterator[None]:
 
 def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -> Latents:
     """Calls the pipeline with a scheduler whose step is ours; returns the coded latents at t = 0."""
-    pipe, profile = condition.pipeline, condition.profile
+    pipe, spec = condition.pipeline, condition.spec
     total = condition.shape[1] + (0 if condition.given is None else condition.given.shape[1])
-    layout = Layout(profile, condition.shape, total)
-    tap = Tap(step, profile, layout)
+    layout = Layout(spec, condition.shape, total)
+    tap = Tap(step, spec, layout)
     scheduler = TapScheduler()
     scheduler.listen(tap)
     device = pipe._execution_device
@@ -129,20 +128,21 @@ def drive(condition: PreparedCondition, step: Step, options: DiffusersOptions) -
         stack.enter_context(replaced(pipe, "scheduler", scheduler))
         stack.enter_context(replaced(pipe, "_progress_bar_config", {"disable": True}))
         stack.enter_context(mode_only(pipe.vae))
-        if profile.start == "argument":
+        if spec.start == "argument":
             arguments["latents"] = whole_state(start, total)
         else:
             stack.enter_context(replaced(pipe, "prepare_latents", starting_from(pipe.prepare_latents, layout, start)))
-        if profile.fits_size:
+        if spec.fits_size:
             size = (condition.condition.height, condition.condition.width)
             stack.enter_context(replaced(pipe.video_processor, "calculate_default_height_width", lambda *_, **__: size))
-        if profile.guidance == "guider":
+        if spec.guidance == "guider":
             with quiet():
-                guider = pipe.guider.new(guidance_scale=options.guidance)
+                guider = pipe.guider.new(guidance_scale=options.guidance_scale)
             stack.enter_context(replaced(pipe, "guider", guider))
-        # what else a pipeline draws is drawn anew in every run, from a generator of its own
+        # nothing that is drawn from it is kept: the start is ours, posteriors have one sample, the rest is `fixed`; without
+        # one, pipelines would advance the generator of the whole process
         generator = torch.Generator()
-        for name in profile.fixed:
+        for name in spec.fixed:
             stack.enter_context(replaced(pipe, name, unchanging(getattr(pipe, name))))
         pipe(
             **arguments,
@@ -160,7 +160,7 @@ def whole_state(start: Latents, total: int) -> Tensor:
     return torch.cat([start.new_zeros(c, total - f, h, w), start], dim=1)[None]
 
 
-def family_geometry(profiles: tuple[PipelineProfile, ...], channels: int) -> Geometry:
+def family_geometry(specs: tuple[PipelineSpec, ...], channels: int) -> Geometry:
     """The geometry that all pipelines of a family can work with."""
-    each = [profile.geometry(channels) for profile in profiles]
+    each = [spec.geometry(channels) for spec in specs]
     return replace(each[0], given=max(item.given for item in each), least=max(item.least for item in each))

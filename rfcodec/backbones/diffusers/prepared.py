@@ -1,10 +1,10 @@
 """A condition in a pipeline's own words."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
-from rfcodec.backbones.diffusers.profiles import PipelineProfile
+from rfcodec.backbones.diffusers.specs import PipelineSpec
+from rfcodec.backbones.diffusers.untyped import Pipeline, Settings
 from rfcodec.protocols import Condition, Latents, Shape
 
 
@@ -17,8 +17,8 @@ class PreparedCondition:
     """
 
     condition: Condition
-    profile: PipelineProfile
-    pipeline: Any
-    arguments: Mapping[str, Any]
+    spec: PipelineSpec
+    pipeline: Pipeline
+    arguments: Settings
     shape: Shape
     given: Latents | None

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.errors import MissingWeights, OutputError
 from rfcodec.support.files import replacing
 
@@ -38,7 +39,7 @@ class PromptMemo:
         self._open, self._model, self._text, self._folder = open_encoder, model, text, folder
         self._known: dict[str, tuple[Tensor | None, ...]] = {}
 
-    def standing_in(self, pipe: Any) -> Encoder:
+    def standing_in(self, pipe: Pipeline) -> Encoder:
         """A function with the arguments and the result of the pipeline's encode_prompt."""
         kind, device, signature = type(pipe), pipe._execution_device, inspect.signature(pipe.encode_prompt)
 
@@ -108,7 +109,7 @@ def no_encoder(where: str) -> Callable[[type], Encoder]:
     return fail
 
 
-def _describe(value: Any) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, PIL.Image.Image):
         value = np.asarray(value)
     if isinstance(value, Tensor):

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rfcodec.backbones.diffusers.untyped import Arguments
 from rfcodec.errors import MissingWeights, UnknownPlugin
 
 MODEL_INDEX = "model_index.json"
@@ -24,13 +25,13 @@ class Checkpoint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hub: str = Field(description="id on the hub")
-    family: str = Field(description="id of its pipeline profile")
+    family: str = Field(description="id of its pipeline spec")
     licence: str
     takes: tuple[str, ...] = Field(default=(), description="known frames, where fewer than those of the family")
     text_billions: float = Field(default=0, ge=0, description="parameters of its text encoders")
     other_billions: float = Field(default=0, ge=0, description="parameters of what stays loaded beside transformer and VAE")
-    vae: dict[str, Any] = Field(default_factory=dict, description="class and configuration of the VAE")
-    transformer: dict[str, Any] = Field(default_factory=dict, description="class and configuration of the transformer")
+    vae: Arguments = Field(default_factory=dict, description="class and configuration of the VAE")
+    transformer: Arguments = Field(default_factory=dict, description="class and configuration of the transformer")
     experts: int = Field(default=1, ge=1, description="transformers that share the time axis")
     note: str = ""
 
@@ -50,10 +51,14 @@ class Source:
     name: str
     checkpoint: Checkpoint | None = None
 
+    def local(self) -> Path | None:
+        """The model's folder, where it was named as one."""
+        folder = Path(self.name)
+        return folder if self.checkpoint is None and (folder / MODEL_INDEX).is_file() else None
+
     def folder(self, fetch: bool = True) -> Path:
         """The model's folder, or its place in the hub's cache, fetched if it may be. Raises MissingWeights."""
-        local = Path(self.name)
-        if self.checkpoint is None and (local / MODEL_INDEX).is_file():
+        if local := self.local():
             return local
         repository, _, revision = (self.checkpoint.hub if self.checkpoint else self.name).partition("@")
         return _fetch(repository, revision or None, fetch)
@@ -62,7 +67,7 @@ class Source:
         """Known frames that a named checkpoint can be given, where they are fewer than those of its family."""
         return self.checkpoint.takes if self.checkpoint else ()
 
-    def index(self, folder: Path) -> dict[str, Any]:
+    def index(self, folder: Path) -> Arguments:
         """model_index.json; raises MissingWeights."""
         try:
             found = json.loads((folder / MODEL_INDEX).read_text())

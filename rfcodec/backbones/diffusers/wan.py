@@ -3,9 +3,10 @@
 Known frames enter as channels beside the state (36-channel models), as clean latents in it (TI2V), or as control (VACE).
 """
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
+import PIL.Image
 import torch
 from torch import Tensor
 
@@ -14,7 +15,8 @@ from rfcodec.backbones.diffusers.calls import config_entry
 from rfcodec.backbones.diffusers.guidance import embed_text, guided, timestep
 from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.prepared import PreparedCondition
-from rfcodec.protocols import Latents
+from rfcodec.backbones.diffusers.untyped import Arguments, Model
+from rfcodec.protocols import Frame, Latents
 
 
 @final
@@ -25,18 +27,21 @@ class WanVelocity:
         pipe = prepared.pipeline
         self._pipe, self._given = pipe, prepared.given
         self._device = pipe._execution_device
-        self._scales = (options.guidance, options.guidance if options.guidance_2 is None else options.guidance_2)
+        self._scales = (
+            options.guidance_scale,
+            options.guidance_scale if options.guidance_scale_2 is None else options.guidance_scale_2,
+        )
         positive, negative = embed_text(prepared, options)
         dtype = pipe.transformer.dtype
         self._texts = (positive.to(dtype), None if negative is None else negative.to(dtype))
         self._known = known_channels(prepared)
-        self._more: dict[str, Any] = {}
+        self._more: Arguments = {}
         if config_entry(pipe, "transformer.image_dim"):
             pictures = [prepared.arguments[name] for name in ("image", "last_image") if name in prepared.arguments]
             self._more["encoder_hidden_states_image"] = pipe.encode_image(pictures, self._device).to(pipe.transformer.dtype)
             if len(pictures) == 1:
                 self._more["encoder_hidden_states_image"] = self._more["encoder_hidden_states_image"][:1]
-        if prepared.profile.frames == "video_mask":
+        if prepared.spec.frames == "video_mask":
             control = control_channels(prepared)
             self._more["control_hidden_states"] = control.to(pipe.transformer.dtype)
 
@@ -56,7 +61,7 @@ class WanVelocity:
         v = guided(model, call, self._texts, scale)
         return v[0, :, state.shape[1] - x.shape[1] :].float()
 
-    def _expert(self, time: Tensor) -> tuple[Any, float]:
+    def _expert(self, time: Tensor) -> tuple[Model, float]:
         second = getattr(self._pipe, "transformer_2", None)
         boundary = getattr(self._pipe.config, "boundary_ratio", None)
         if second is None or boundary is None or time >= boundary * 1000.0:
@@ -75,7 +80,7 @@ class WanVelocity:
 def known_channels(prepared: PreparedCondition) -> Latents | None:
     """Channels beside the state of a 36-channel model: mask of known frames (4), latents of [first, 0 ..., last] (16)."""
     condition = prepared.condition
-    if prepared.profile.frames != "image" or prepared.given is not None:
+    if prepared.spec.frames != "image" or prepared.given is not None:
         return None
     video = torch.zeros(1, 3, condition.num_frames, condition.height, condition.width)
     mask = torch.zeros(condition.num_frames)
@@ -85,7 +90,7 @@ def known_channels(prepared: PreparedCondition) -> Latents | None:
             mask[place] = 1
     latents = encode_pixels(prepared, video)
     # frame 0 stands for a whole group: four channels a latent frame
-    groups = torch.cat([mask[:1].repeat(prepared.profile.temporal), mask[1:]]).reshape(-1, prepared.profile.temporal)
+    groups = torch.cat([mask[:1].repeat(prepared.spec.temporal), mask[1:]]).reshape(-1, prepared.spec.temporal)
     _, f, h, w = latents.shape
     spread = groups.T[:, :, None, None].expand(-1, f, h, w)
     return torch.cat([spread.to(latents), latents])
@@ -93,7 +98,7 @@ def known_channels(prepared: PreparedCondition) -> Latents | None:
 
 def control_channels(prepared: PreparedCondition) -> Tensor:
     """VACE: latents of what is kept (16), of what is free (16), and the mask with 8 x 8 pixels as 64 channels."""
-    arguments, condition, side = prepared.arguments, prepared.condition, prepared.profile.spatial
+    arguments, condition, side = prepared.arguments, prepared.condition, prepared.spec.spatial
     size = (condition.num_frames, condition.height, condition.width)
     video, free = torch.zeros(1, 3, *size), torch.ones(1, 1, *size)
     if "video" in arguments:
@@ -106,11 +111,11 @@ def control_channels(prepared: PreparedCondition) -> Tensor:
     return torch.cat([*halves, mask.to(halves[0])])[None]
 
 
-def pixels(frame: Any) -> Tensor:
+def pixels(frame: Frame | PIL.Image.Image) -> Tensor:
     """A picture, y x 3 in 0..255, as the VAE takes it: 3 y x in -1..1."""
     return torch.from_numpy(np.array(frame)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def encode_pixels(prepared: PreparedCondition, video: Tensor) -> Latents:
     """Normalised mode of the VAE for pixels b 3 t y x."""
-    return Autoencoder(prepared.pipeline.vae, prepared.profile).encode_pixels(video)
+    return Autoencoder(prepared.pipeline.vae, prepared.spec).encode_pixels(video)

@@ -1,6 +1,5 @@
 """The Gaussian backbones: a prior and a linear transform behind the protocol of all backbones."""
 
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import final
@@ -11,11 +10,15 @@ import scipy
 from rfcodec.backbones.gaussian.prior import GaussianPrior, KnownFrame
 from rfcodec.backbones.gaussian.spectrum import Spectrum
 from rfcodec.backbones.gaussian.transforms import BlockTransform, PixelTransform, Transform
+from rfcodec.backbones.openers import Facts, Offer, Options, Size, offering
+from rfcodec.backbones.options import refuse_unknown
 from rfcodec.config import RuntimeConfig
-from rfcodec.errors import ConfigError, UnsupportedCondition
+from rfcodec.errors import UnsupportedCondition
 from rfcodec.flow.rollout import rollout
 from rfcodec.protocols import Condition, Frames, Latents, Places, Reference, Step
-from rfcodec.types import Identity, InformationProfile
+from rfcodec.types import Geometry, Identity, InformationProfile
+
+PIXEL, LATENT = "pixel.json", "latent.json"  # tables of the spectra
 
 
 @final
@@ -28,8 +31,8 @@ class GaussianBackbone:
         self.geometry = transform.geometry
         self.spectrum = spectrum
         self.tail_share, self.tail_end = tail
-        profile = f"cpu float32 numpy {np.__version__} scipy {scipy.__version__}"
-        self.identity = Identity(name, spectrum.digest, profile)
+        arithmetic = f"cpu float32 numpy {np.__version__} scipy {scipy.__version__}"
+        self.identity = Identity(name, spectrum.digest, arithmetic)
         self._transform = transform
 
     def encode(self, frames: Frames) -> Latents:
@@ -71,23 +74,28 @@ def slower(backbone: GaussianBackbone, share: float) -> GaussianBackbone:
     return GaussianBackbone(backbone.identity.name, spectrum, PixelTransform(), (backbone.tail_share, backbone.tail_end))
 
 
-def _open(name: str, table: str, transform: Transform, tail: tuple[float, float]) -> GaussianBackbone:
-    spectrum = Spectrum.load(Path(str(files("rfcodec.backbones.gaussian") / table)))
-    return GaussianBackbone(name, spectrum, transform, tail)
+def _spectrum(table: str) -> Spectrum:
+    return Spectrum.load(Path(str(files("rfcodec.backbones.gaussian") / table)))
 
 
-def _refuse_options(name: str, options: Mapping[str, str]) -> None:
-    if options:
-        raise ConfigError(f"the {name} backbone has no options: leave out {', '.join(options)}")
+def _offers(table: str, geometry: Geometry) -> dict[str, Offer]:
+    def describe(options: Options, size: Size) -> Facts:
+        refuse_unknown(options, ())
+        facts = {"kind": "closed form, no weights", "licence": "Apache-2.0, as rfcodec"}
+        return facts | {"takes": list(GaussianBackbone.takes), "geometry": geometry}
+
+    return {"describe": describe, "fingerprint": lambda options: _spectrum(table).digest.hex()}
 
 
-def pixel_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
+@offering(**_offers(PIXEL, PixelTransform.geometry))
+def pixel_backbone(runtime: RuntimeConfig, options: Options) -> GaussianBackbone:
     """Video in pixels of decorrelated colour, with a spectrum fitted to natural video. Runs on the CPU."""
-    _refuse_options("gaussian", options)
-    return _open("gaussian", "pixel.json", PixelTransform(), (0.2, 0.15))
+    refuse_unknown(options, ())
+    return GaussianBackbone("gaussian", _spectrum(PIXEL), PixelTransform(), (0.2, 0.15))
 
 
-def latent_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> GaussianBackbone:
+@offering(**_offers(LATENT, BlockTransform.geometry))
+def latent_backbone(runtime: RuntimeConfig, options: Options) -> GaussianBackbone:
     """Sixteen nearly white channels in the geometry of Wan latents. Runs on the CPU."""
-    _refuse_options("gaussian-latent", options)
-    return _open("gaussian-latent", "latent.json", BlockTransform(), (0.3, 0.33))
+    refuse_unknown(options, ())
+    return GaussianBackbone("gaussian-latent", _spectrum(LATENT), BlockTransform(), (0.3, 0.33))

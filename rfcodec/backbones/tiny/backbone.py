@@ -1,7 +1,6 @@
 """The tiny backbones behind the protocol: video in pixels, a Gaussian prior, and a network that corrects it."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Literal, final
 
 import numpy as np
@@ -9,11 +8,13 @@ import scipy
 import torch
 from pydantic import Field
 
+from rfcodec.backbones.gaussian.transforms import PixelTransform
+from rfcodec.backbones.openers import Facts, Offer, Options, Size, offering
 from rfcodec.backbones.options import BackboneOptions
 from rfcodec.backbones.places import refuse_places
 from rfcodec.backbones.tiny.denoiser import FRAME_UNIT, GREY_UNIT, LARGEST_LOG_SNR, SLOWER, Denoiser, PriorBank
 from rfcodec.backbones.tiny.network import REACH, TinyNetwork
-from rfcodec.backbones.tiny.weights import Card, read_network
+from rfcodec.backbones.tiny.weights import Card, read_card, read_network
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, UnsupportedCondition
 from rfcodec.flow.rollout import rollout
@@ -74,7 +75,19 @@ class TinyBackbone:
         return rollout(prepared.velocity, prepared.shape, step)
 
 
-def tiny_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBackbone:
+def _offers(name: str) -> dict[str, Offer]:
+    def describe(options: Options, size: Size) -> Facts:
+        TinyOptions.read(options)
+        card = read_card(name)
+        facts = {"kind": "learned, its weights are in the package", "licence": card.licence}
+        facts |= {"takes": list(TinyBackbone.takes), "geometry": PixelTransform.geometry}
+        return facts | {"shipped": card.model_dump(include={"bytes", "sha256", "parameters", "trained_on", "compute"})}
+
+    return {"describe": describe, "fingerprint": lambda options: read_card(name).sha256}
+
+
+@offering(**_offers("tiny"))
+def tiny_backbone(runtime: RuntimeConfig, options: Options) -> TinyBackbone:
     """Video in pixels, a small network trained by this project on openly licensed clips.
 
     Raises BackboneError where the device is none of this machine's, ConfigError and MissingWeights.
@@ -82,7 +95,8 @@ def tiny_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBac
     return _open("tiny", runtime, options)
 
 
-def tiny_fast_backbone(runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBackbone:
+@offering(**_offers("tiny-fast"))
+def tiny_fast_backbone(runtime: RuntimeConfig, options: Options) -> TinyBackbone:
     """The tiny backbone, trained further for few evaluations: `--preset fast`.
 
     Raises what `tiny_backbone` does.
@@ -97,7 +111,7 @@ def _arithmetic(device: torch.device) -> str:
     return f"cpu-{torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
 
 
-def _open(name: str, runtime: RuntimeConfig, options: Mapping[str, str]) -> TinyBackbone:
+def _open(name: str, runtime: RuntimeConfig, options: Options) -> TinyBackbone:
     chosen = TinyOptions.read(options)
     network, card = read_network(name)
     try:

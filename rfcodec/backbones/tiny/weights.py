@@ -63,11 +63,6 @@ def read_card(name: str, where: Path | None = None) -> Card:
         raise MissingWeights(f"{path} is damaged: install rfcodec again") from error
 
 
-def shipped_hash(name: str) -> str | None:
-    """SHA-256 of the weights that the package has for a backbone of that name; None where it has none."""
-    return read_card(name).sha256 if name in {path.stem for path in folder().glob("*.json")} else None
-
-
 def read_network(name: str, where: Path | None = None) -> tuple[TinyNetwork, Card]:
     """The network, in float32; raises MissingWeights where its file is not there or not what its card says."""
     card, path = read_card(name, where), (where or folder()) / f"{name}.safetensors"

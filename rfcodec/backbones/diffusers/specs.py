@@ -1,29 +1,30 @@
 """What is particular to a pipeline, as data: how it is called, what its state looks like, how its latents are normalised."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rfcodec.backbones.diffusers.untyped import Settings
 from rfcodec.errors import BackboneError
 from rfcodec.protocols import Places
 from rfcodec.types import Geometry
 
-OWN_PROFILE = "rfcodec.toml"  # beside model_index.json: the profile that a model brings along
+OWN_SPEC = "rfcodec.toml"  # beside model_index.json: the spec that a model brings along
 
 
-class PipelineProfile(BaseModel):
+class PipelineSpec(BaseModel):
     """The data of one pipeline class. Defaults are those of a plain text-to-video pipeline."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    family: str = Field(description="profiles of one family share weights")
+    family: str = Field(description="specs of one family share weights")
     pipeline: str = Field(description="class in diffusers, or package.module:Class")
     when: tuple[str, ...] = Field(
         default=(), description="config entries that must be set: NAME of the pipeline or COMPONENT.NAME, or with =VALUE"
@@ -44,7 +45,7 @@ class PipelineProfile(BaseModel):
     )
     guidance: str = Field(default="guidance_scale", description="argument of the guidance scale, or `guider` component")
     guidance_needs: str = Field(default="", description="config entry without which the guidance scale is ignored")
-    call: Mapping[str, Any] = Field(default_factory=dict, description="constant arguments of a call")
+    call: Settings = Field(default_factory=dict, description="constant arguments of a call")
     frame_rate: int = Field(default=0, ge=0, description="frames per second that a call is told; 0: it is not")
     fits_size: bool = Field(default=False, description="whether the pipeline fits sizes to its own list")
     fixed: tuple[str, ...] = Field(default=(), description="methods whose result is made fixed noise: no video, not coded")
@@ -59,7 +60,7 @@ class PipelineProfile(BaseModel):
     multiple: int = Field(default=16, ge=1, description="what width and height must be multiples of")
     native: Literal["", "wan", "ltx"] = Field(default="", description="velocity without the pipeline, where we have it")
 
-    def only(self, takes: Sequence[str]) -> "PipelineProfile":
+    def only(self, takes: Sequence[str]) -> "PipelineSpec":
         """The same for a checkpoint that was trained for some of the known frames alone."""
         return self.model_copy(update={"takes": tuple(words for words in self.takes if words in takes)})
 
@@ -69,30 +70,30 @@ class PipelineProfile(BaseModel):
         return Geometry(channels, self.temporal, self.spatial, self.multiple, self.given, max(least, 1 + self.given))
 
 
-def read_profiles(text: str, known: Sequence[PipelineProfile] = ()) -> tuple[PipelineProfile, ...]:
-    """The profiles of a TOML text; `like` may name one before it or of `known`. Raises BackboneError."""
-    found = {profile.id: profile.model_dump() for profile in known}
+def read_specs(text: str, known: Sequence[PipelineSpec] = ()) -> tuple[PipelineSpec, ...]:
+    """The specs of a TOML text; `like` may name one before it or of `known`. Raises BackboneError."""
+    found = {spec.id: spec.model_dump() for spec in known}
     fresh = []
     try:
-        for table in tomllib.loads(text)["profile"]:
+        for table in tomllib.loads(text)["pipeline"]:
             base = found[table.pop("like")] if "like" in table else {}
             merged = base | table | {"call": base.get("call", {}) | table.get("call", {})}
-            fresh.append(PipelineProfile(**merged))
+            fresh.append(PipelineSpec(**merged))
             found[fresh[-1].id] = merged
     except (tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
-        raise BackboneError(f"a family profile is not legal: {error}; docs/backbones.md says how one is written") from error
+        raise BackboneError(f"a pipeline spec is not legal: {error}; docs/backbones.md says how one is written") from error
     return tuple(fresh)
 
 
 @lru_cache(maxsize=1)
-def built_in() -> tuple[PipelineProfile, ...]:
-    """The profiles of families.toml."""
-    return read_profiles((files("rfcodec.backbones.diffusers") / "families.toml").read_text())
+def built_in() -> tuple[PipelineSpec, ...]:
+    """The specs of families.toml."""
+    return read_specs((files("rfcodec.backbones.diffusers") / "families.toml").read_text())
 
 
-def all_profiles(folder: Path | None = None, trusted: bool = True) -> tuple[PipelineProfile, ...]:
-    """Profiles that the model's own folder brings along, if it is trusted, then those of other packages, then ours."""
-    own = folder / OWN_PROFILE if folder and trusted else None
-    local = read_profiles(own.read_text(), built_in()) if own and own.is_file() else ()
-    plugins = [profile for entry in entry_points(group="rfcodec.families") for profile in entry.load()]
+def all_specs(folder: Path | None = None, trusted: bool = True) -> tuple[PipelineSpec, ...]:
+    """Specs that the model's own folder brings along, if it is trusted, then those of other packages, then ours."""
+    own = folder / OWN_SPEC if folder and trusted else None
+    local = read_specs(own.read_text(), built_in()) if own and own.is_file() else ()
+    plugins = [spec for entry in entry_points(group="rfcodec.families") for spec in entry.load()]
     return (*local, *plugins, *built_in())

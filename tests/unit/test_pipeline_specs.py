@@ -1,4 +1,4 @@
-"""Profiles as data: what the table says, what a new one may say, and which errors a wrong one meets."""
+"""Specs as data: what the table says, what a new one may say, and which errors a wrong one meets."""
 
 import inspect
 from dataclasses import dataclass, field
@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from rfcodec.backbones.diffusers.calls import FRAME_ARGUMENTS, fixed_noise
+from rfcodec.backbones.diffusers.calls import FRAME_ARGUMENTS
 from rfcodec.backbones.diffusers.families import family_of, pipeline_class
 from rfcodec.backbones.diffusers.layout import Layout
 from rfcodec.backbones.diffusers.options import DiffusersOptions
-from rfcodec.backbones.diffusers.profiles import PipelineProfile, all_profiles, built_in, read_profiles
+from rfcodec.backbones.diffusers.patches import BESIDE_THE_VIDEO, unchanging
 from rfcodec.backbones.diffusers.sources import find_source
+from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs, built_in, read_specs
+from rfcodec.coding.intra import STILL_GOP
 from rfcodec.errors import BackboneError, ConfigError, UnknownPlugin
+from rfcodec.noise import normals
 from rfcodec.protocols import Condition, Reference
 
-PROFILES = {profile.id: profile for profile in built_in()}
+SPECS = {spec.id: spec for spec in built_in()}
 NEW = """
-[[profile]]
+[[pipeline]]
 id = "toy"
 family = "toy"
 like = "wan-t2v"
@@ -28,57 +31,53 @@ call = { speed = 3 }
 """
 
 
-def test_pipelines_know_the_arguments_that_profiles_use():
-    for profile in PROFILES.values():
-        kind = pipeline_class(profile.pipeline)
+def test_pipelines_know_the_arguments_that_specs_use():
+    for spec in SPECS.values():
+        kind = pipeline_class(spec.pipeline)
         legal = set(inspect.signature(kind.__call__).parameters)
-        used = set(profile.call) | ({"frame_rate"} if profile.frame_rate else set())
-        used |= {"latents"} if profile.start == "argument" else set()
+        used = set(spec.call) | ({"frame_rate"} if spec.frame_rate else set())
+        used |= {"latents"} if spec.start == "argument" else set()
         used |= (
-            {"guider"} & set(inspect.signature(kind.__init__).parameters)
-            if profile.guidance == "guider"
-            else {profile.guidance}
+            {"guider"} & set(inspect.signature(kind.__init__).parameters) if spec.guidance == "guider" else {spec.guidance}
         )
-        used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(
-            profile.frames, set()
-        )
-        used |= {"last_image"} if profile.frames == "image" and "first+last" in profile.takes else set()
-        used |= {"video", "mask"} if profile.frames == "video_mask" else set()
-        assert used - legal <= {"guider"}, profile.id
-        assert profile.frames in FRAME_ARGUMENTS, profile.id
+        used |= {"image": {"image"}, "keyframes": {"conditions"}, "latent_keyframes": {"conditions"}}.get(spec.frames, set())
+        used |= {"last_image"} if spec.frames == "image" and "first+last" in spec.takes else set()
+        used |= {"video", "mask"} if spec.frames == "video_mask" else set()
+        assert used - legal <= {"guider"}, spec.id
+        assert spec.frames in FRAME_ARGUMENTS, spec.id
 
 
 def test_ids_are_unique_and_families_agree_on_geometry():
-    assert len(PROFILES) == len(built_in())
-    for profile in built_in():
+    assert len(SPECS) == len(built_in())
+    for spec in built_in():
         for other in built_in():
-            if profile.family == other.family:
-                assert (profile.temporal, profile.spatial, profile.multiple) == (
+            if spec.family == other.family:
+                assert (spec.temporal, spec.spatial, spec.multiple) == (
                     other.temporal,
                     other.spatial,
                     other.multiple,
                 )
 
 
-def test_a_profile_is_like_another_but_for_what_it_says():
-    (toy,) = read_profiles(NEW, built_in())
+def test_a_spec_is_like_another_but_for_what_it_says():
+    (toy,) = read_specs(NEW, built_in())
     assert (toy.temporal, toy.spatial, toy.statistics) == (2, 8, "config")
     assert dict(toy.call) == {"max_sequence_length": 512, "speed": 3}
 
 
-def test_a_model_brings_its_own_profile(tmp_path):
+def test_a_model_brings_its_own_spec(tmp_path):
     (tmp_path / "rfcodec.toml").write_text(NEW)
-    assert all_profiles(tmp_path)[0].id == "toy"
-    assert all_profiles()[0].id != "toy"
+    assert all_specs(tmp_path)[0].id == "toy"
+    assert all_specs()[0].id != "toy"
 
 
 @pytest.mark.parametrize(
     "change", ["colour = 1", "layout = 'spiral'", "sign = 2", "like = 'nothing'", "takes = ['middle']", "]"]
 )
-def test_a_wrong_profile_is_named(change):
+def test_a_wrong_spec_is_named(change):
     text = NEW.replace('like = "wan-t2v"', "") if change.startswith("like") else NEW
     with pytest.raises(BackboneError, match=r"docs/backbones\.md"):
-        read_profiles(text + change, built_in())
+        read_specs(text + change, built_in())
 
 
 @dataclass
@@ -116,7 +115,7 @@ class StrangePipeline:
 def test_a_pipeline_is_known_by_its_configuration(transformer, config, family):
     found = family_of(WanImageToVideoPipeline(transformer, **config), built_in())
     assert found[0].family == family
-    assert {profile.family for profile in found} == {family}
+    assert {spec.family for spec in found} == {family}
 
 
 def test_a_pipeline_of_no_family_is_named():
@@ -152,8 +151,8 @@ def test_places_are_those_of_the_references(positions, count, places):
 SHAPE, TOTAL = (3, 2, 2, 4), 3
 
 
-def profile(**changes):
-    return PipelineProfile(id="x", family="x", pipeline="X", **changes)
+def spec_with(**changes):
+    return PipelineSpec(id="x", family="x", pipeline="X", **changes)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +171,7 @@ def profile(**changes):
     ],
 )
 def test_what_is_placed_is_taken_and_nothing_else_changes(changes, state):
-    layout = Layout(profile(**changes), SHAPE, TOTAL)
+    layout = Layout(spec_with(**changes), SHAPE, TOTAL)
     before = torch.randn(state)
     latents = torch.randn(SHAPE)
     after = layout.place(before, latents)
@@ -183,30 +182,56 @@ def test_what_is_placed_is_taken_and_nothing_else_changes(changes, state):
 
 def test_tokens_run_over_columns_first():
     state = torch.arange(24.0).reshape(1, 24, 1).expand(1, 24, 3)
-    assert Layout(profile(layout="tokens"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
+    assert Layout(spec_with(layout="tokens"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
     state = torch.arange(32.0).reshape(1, 32, 1).expand(1, 32, 3)
-    assert Layout(profile(layout="tokens", extra="after"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
+    assert Layout(spec_with(layout="tokens", extra="after"), SHAPE, TOTAL).take(state)[0, 0, 0].tolist() == [8, 9, 10, 11]
 
 
 # Options and names
 
 
 def test_options_are_read_from_the_words_of_the_stream():
-    options = DiffusersOptions.read({"guidance": "2.5", "reuse": "2", "vae_tiling": "1", "dtype": "bfloat16"})
-    assert (options.guidance, options.reuse, options.vae_tiling, options.dtype) == (2.5, 2, True, "bfloat16")
+    options = DiffusersOptions.read({"guidance_scale": "2.5", "reuse": "2", "vae_tiling": "1", "dtype": "bfloat16"})
+    assert (options.guidance_scale, options.reuse, options.vae_tiling, options.dtype) == (2.5, 2, True, "bfloat16")
 
 
-@pytest.mark.parametrize("options", [{"guidance": "x"}, {"colour": "red"}, {"dtype": "int3"}, {"reuse": "0"}])
+@pytest.mark.parametrize("options", [{"guidance_scale": "x"}, {"colour": "red"}, {"dtype": "int3"}, {"reuse": "0"}])
 def test_wrong_options_are_named(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         DiffusersOptions.read(options)
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("guidance", "guidance_scale"), ("negative", "negative_prompt"), ("attention_backed", "attention_backend")],
+)
+def test_a_wrong_option_name_meets_the_one_that_was_meant(given, meant):
+    with pytest.raises(ConfigError, match=rf"backbone_options\.{given} .*legal names: .*did you mean '{meant}'\?$"):
+        DiffusersOptions.read({given: "2"})
+    with pytest.raises(ConfigError) as raised:
+        DiffusersOptions.read({"colour": "red"})
+    assert "did you mean" not in str(raised.value)
+    assert "guidance_scale_2" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "need"),
+    [
+        ({"guidance_scale_2": "3"}, "guidance_scale above 1"),
+        ({"gguf": "x"}, "quantization=gguf"),
+        ({"mag_ratios": "1"}, "cache=magcache"),
+    ],
+)
+def test_an_option_that_needs_another_names_it(options, need):
+    with pytest.raises(ConfigError, match=f"{next(iter(options))} has no effect without {need}$"):
+        DiffusersOptions.read(options)
+
+
 def test_what_touches_arithmetic_stands_in_the_arithmetic():
-    plain = DiffusersOptions().profile_words()
+    plain = DiffusersOptions().arithmetic_words()
     assert plain == "float32"
-    for name, value in {"attention": "flash", "cache": "taylorseer", "driver": "pipeline", "compile": "1"}.items():
-        assert name in DiffusersOptions.read({name: value}).profile_words()
+    for name, value in {"attention_backend": "flash", "cache": "taylorseer", "driver": "pipeline", "compile": "1"}.items():
+        assert name in DiffusersOptions.read({name: value}).arithmetic_words()
 
 
 @pytest.mark.parametrize("name", ["nonsense", "a/b/c", "../nowhere"])
@@ -220,8 +245,18 @@ def test_a_folder_without_a_model_is_said_to_be_one(tmp_path):
         find_source(str(tmp_path))
 
 
-def test_fixed_noise_is_white_and_always_the_same():
-    noise = fixed_noise(20000)
+# Noise beside the video
+
+
+def test_what_is_no_video_has_addressed_noise():
+    noise = unchanging(lambda *shape: torch.empty(shape, dtype=torch.float64))(4, 5, 1000)
+    assert torch.equal(noise.flatten(), torch.from_numpy(normals(BESIDE_THE_VIDEO, 20000)).double())
     assert abs(noise.mean()) < 0.03
     assert abs(noise.std() - 1) < 0.03
-    assert noise[:3].tolist() == fixed_noise(3).tolist()
+    again = unchanging(lambda: torch.empty(3, dtype=torch.float32))()
+    assert again.tolist() == noise.flatten()[:3].tolist()
+
+
+def test_its_address_is_none_that_a_stream_uses():
+    # GOPs are counted by frames, of which there are fewer than 2^32, and stills lie beyond them
+    assert BESIDE_THE_VIDEO.gop > STILL_GOP == 1 << 32
