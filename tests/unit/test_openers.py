@@ -32,7 +32,7 @@ def test_what_is_offered_is_there_and_nothing_else():
 
 
 def test_an_offer_that_nobody_asks_for_is_named():
-    with pytest.raises(UnknownPlugin, match="'fingerprints'; .*did you mean 'fingerprint'"):
+    with pytest.raises(UnknownPlugin, match=r"'fingerprints'; .*did you mean 'fingerprint'"):
         offering(fingerprints=lambda options: "7")
 
 
