@@ -12,8 +12,8 @@ from typing import Any
 from rfcodec.errors import ConfigError, ShadowedPackage, UnknownPlugin
 from rfcodec.support.words import nearest
 
-OWN_PACKAGES = ("codebooks", "conditioning")
-MARK = 'DISTRIBUTION = "rfcodec"'  # stands in their __init__.py
+DISTRIBUTION = "rfcodec"
+MARK = f'DISTRIBUTION = "{DISTRIBUTION}"'  # stands in the __init__.py of each package of ours beside the library
 
 
 @lru_cache(maxsize=8)
@@ -74,7 +74,8 @@ def loadable(kind: str) -> dict[str, Any]:
 
 def _load(entry: EntryPoint) -> Any:
     package = entry.module.partition(".")[0]
-    if package in OWN_PACKAGES:
+    ours = entry.dist is not None and entry.dist.name == DISTRIBUTION
+    if ours and package != __name__.partition(".")[0]:
         refuse_shadow(package)
     try:
         return entry.load()

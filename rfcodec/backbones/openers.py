@@ -13,6 +13,7 @@ from rfcodec.protocols import AnyBackbone
 from rfcodec.support.words import nearest
 
 BACKBONES = "backbones"
+OFFERS = ("describe", "fingerprint", "find", "catalogue")
 
 Options = Mapping[str, str]  # `backbone_options`, names to words
 Size = tuple[int, int, int]  # num_frames, width, height of a GOP
@@ -94,7 +95,10 @@ class Offering(Generic[Opened]):
 
 
 def offering(**offers: Offer) -> Callable[[Callable[[RuntimeConfig, Options], Opened]], Offering[Opened]]:
-    """Decorator of an opener: adds `describe`, `fingerprint`, `find` or `catalogue`, as named."""
+    """Decorator of an opener: adds `describe`, `fingerprint`, `find` or `catalogue`, as named; UnknownPlugin for others."""
+    for name in offers:
+        if name not in OFFERS:
+            raise UnknownPlugin(f"a backbone offers {name!r}; legal are {', '.join(OFFERS)}{nearest(name, OFFERS)}")
     return lambda opener: Offering(opener, offers)
 
 
