@@ -1,7 +1,7 @@
 """What a decoder loses that computes other digits than the encoder: a table of modes, perturbations and GOPs.
 
     python benchmarks/drift.py CLIP --backbone gaussian --out benchmarks/results/drift/gaussian.json
-    python benchmarks/drift.py CLIP --backbone FOLDER --override dtype=bfloat16 --override attention=_native_math
+    python benchmarks/drift.py CLIP --backbone FOLDER --override dtype=bfloat16 --override attention_backend=_native_math
 
 Every velocity of the decoder is off by white noise of a relative size; or the decoder runs with other options or threads.
 """

@@ -206,7 +206,7 @@ def test_wrong_options_are_named(options):
     [("guidance", "guidance_scale"), ("negative", "negative_prompt"), ("attention_backed", "attention_backend")],
 )
 def test_a_wrong_option_name_meets_the_one_that_was_meant(given, meant):
-    with pytest.raises(ConfigError, match=rf"backbone_options\.{given} .*legal names: .*did you mean '{meant}'\?$"):
+    with pytest.raises(ConfigError, match=rf"backbone_options\.{given} .*legal names: .*did you mean '{meant}'"):
         DiffusersOptions.read({given: "2"})
     with pytest.raises(ConfigError) as raised:
         DiffusersOptions.read({"colour": "red"})

@@ -22,5 +22,5 @@ def test_the_nearest_name_is_offered_where_one_is_near(given, said):
 
 
 def test_names_may_come_from_anything_that_can_be_looped_over():
-    assert nearest("b1", {"a1": 1, "b12": 2}) == "; did you mean 'b12'?"
+    assert nearest("b1", {"a1": 1, "b12": 2}) == " (did you mean 'b12'?)"
     assert nearest("a", iter(())) == ""
