@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
 from rfcodec.errors import ConfigError
+from rfcodec.support.settings import explain
 from rfcodec.support.words import nearest
 
 Options = TypeVar("Options", bound="BackboneOptions")
@@ -24,7 +24,7 @@ class BackboneOptions(BaseModel):
         try:
             return cls(**options)
         except ValidationError as error:
-            raise ConfigError("; ".join(map(_fault, error.errors()))) from None
+            raise ConfigError(explain(cls, error, "backbone_options.")) from None
 
 
 def refuse_unknown(options: Iterable[str], legal: Iterable[str]) -> None:
@@ -34,10 +34,3 @@ def refuse_unknown(options: Iterable[str], legal: Iterable[str]) -> None:
         if name not in names:
             known = f"none of the legal names: {', '.join(names)}" if names else "unknown: this backbone has no options"
             raise ConfigError(f"backbone_options.{name} is {known}{nearest(name, names)}")
-
-
-def _fault(error: ErrorDetails) -> str:
-    if not error["loc"]:  # of the options together
-        return f"backbone_options: {error.get('ctx', {}).get('error', error['msg'])}"
-    said = error["msg"].replace("Input should", "it should")
-    return f"backbone_options.{'.'.join(map(str, error['loc']))} is {error['input']!r}: {said}"

@@ -13,9 +13,12 @@ KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or
 BOUNDS = (("ge", "from {}"), ("gt", "above {}"), ("le", "to {}"), ("lt", "below {}"))
 
 
-def explain(model: type[BaseModel], error: ValidationError) -> str:
-    """Each fault of a refused model: the setting, its value, and what is legal; names get the nearest legal one."""
-    return "; ".join(dict.fromkeys(_fault(model, item) for item in error.errors()))
+def explain(model: type[BaseModel], error: ValidationError, prefix: str = "") -> str:
+    """Each fault of a refused model: the setting, its value, and what is legal; names get the nearest legal one.
+
+    `prefix` stands before the names, such as "backbone_options.".
+    """
+    return "; ".join(dict.fromkeys(prefix + _fault(model, item) for item in error.errors()))
 
 
 def unknown(name: str, legal: Iterable[str]) -> str:
@@ -26,19 +29,28 @@ def unknown(name: str, legal: Iterable[str]) -> str:
 
 def _fault(model: type[BaseModel], item: Any) -> str:
     path = [str(part) for part in item["loc"]]
-    owner: type[BaseModel] = model
-    for part in path[:-1]:
-        inner = owner.model_fields[part].annotation if part in owner.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        owner = inner
+    owner = _owner(model, path)
+    reason = str(item.get("ctx", {}).get("error", "not legal"))
     if item["type"] == "extra_forbidden":
         return unknown(".".join(path), [".".join([*path[:-1], name]) for name in owner.model_fields])
-    field = next((owner.model_fields[part] for part in path if part in owner.model_fields), None)
-    if field is None:
-        return f"{'.'.join(path)} is {item['input']!r}: {item.get('ctx', {}).get('error', 'not legal')}"
-    name = ".".join(path[: 1 + max(i for i, part in enumerate(path) if part in owner.model_fields)])
+    depth = next((i for i, part in enumerate(path) if part in owner.model_fields), None)
+    if depth is None:
+        return f"{'.'.join(path)} is {item['input']!r}: {reason}" if path else reason
+    name, field = ".".join(path[: depth + 1]), owner.model_fields[path[depth]]
+    if item["type"] == "missing":
+        return f"{name} is missing; legal: {legal_values(field)}"
+    if item["type"] == "value_error":
+        return f"{name} is {item['input']!r}: {reason}"
     return f"{name} is {item['input']!r}; legal: {legal_values(field)}"
+
+
+def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    for part in path[:-1]:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return model
 
 
 def legal_values(field: FieldInfo) -> str:
@@ -56,6 +68,8 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 def _said(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(map(str, get_args(kind)))
+    if get_origin(kind) in (tuple, list):
+        return f"a list, each item {' or '.join(_said(item) for item in _parts(get_args(kind)[0]))}"
     return KINDS.get(get_origin(kind) or kind, getattr(kind, "__name__", str(kind)))
 
 

@@ -29,17 +29,17 @@ class Counting:
 
     def __init__(self):
         self.inner, self.evaluations = latent_backbone(RuntimeConfig(), {}), 0
-        self.geometry = self.inner.geometry
+        self.geometry, self.takes = self.inner.geometry, self.inner.takes
         self.tail_share, self.tail_end = self.inner.tail_share, self.inner.tail_end
         self.identity = replace(self.inner.identity, name="counting", weights=b"counted!")
-        self.encode, self.decode, self.condition = self.inner.encode, self.inner.decode, self.inner.condition
+        self.encode, self.decode, self.prepare = self.inner.encode, self.inner.decode, self.inner.prepare
 
-    def profile(self, condition):
+    def profile(self, prepared):
         return None
 
-    def run(self, condition, step):
+    def run(self, prepared, step):
         self.evaluations += len(step.time_grid) - 1
-        return self.inner.run(condition, step)
+        return self.inner.run(prepared, step)
 
 
 @pytest.fixture

@@ -186,7 +186,7 @@ def test_a_place_that_is_not_there(describe, source, place):
         (("codec.py encode", "codec.py encode 'x"), "cannot be split into words: No closing quotation"),
         (("encode = [", 'encode = ["", '), "a command is empty"),
         (("values = [0, 2, 4, 6]", "values = []"), "values"),
-        (('"y4m"', '"avi"'), "'y4m', 'yuv420p' or 'png'"),
+        (('"y4m"', '"avi"'), "input is 'avi'; legal: y4m, yuv420p, png"),
         (("extension =", "suffix ="), "suffix"),
         (("name =", "name"), "does not describe a codec"),
         (("[environment]", 'folder = "absent"\n[environment]'), "there is no folder .*absent; correct `folder`"),

@@ -96,7 +96,7 @@ def test_options_alone_suffice():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"bpp": ["high"]}, "bpp.0"),
+        ({"bpp": ["high"]}, "bpp is 'high'; legal: a list, each item a number"),
         ({"size": "64"}, "WxH"),
         ({"frames": "5"}, "A:B"),
         ({"protocol": "fair"}, "honest, gvcc, gvc"),

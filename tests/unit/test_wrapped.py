@@ -7,7 +7,7 @@ import torch
 from rfcodec.backbones.gaussian.backbone import pixel_backbone
 from rfcodec.config import RuntimeConfig
 from rfcodec.evaluation.sweep.counting import Evaluations
-from rfcodec.protocols import Backbone, Condition
+from rfcodec.protocols import Backbone, Condition, State
 from rfcodec.research.wrapped import WrappedBackbone
 
 
@@ -20,11 +20,11 @@ class Recorder:
         self.velocities = []
 
     def start(self, shape):
-        return torch.ones(shape)
+        return State(torch.ones(shape))
 
-    def __call__(self, k, x, v):
+    def __call__(self, k, state, v):
         self.velocities.append(v)
-        return x
+        return state
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def inner():
 def run(backbone, inner, clip):
     """Velocities of a trajectory of the clip's condition."""
     step = Recorder()
-    backbone.run(inner.condition(Condition(len(clip), clip.shape[2], clip.shape[1])), step)
+    backbone.run(inner.prepare(Condition(len(clip), clip.shape[2], clip.shape[1])), step)
     return step.velocities
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rfcodec.backbones.diffusers.untyped import Settings
 from rfcodec.errors import BackboneError
 from rfcodec.protocols import Places
+from rfcodec.support.settings import explain
 from rfcodec.types import Geometry
 
 OWN_SPEC = "rfcodec.toml"  # beside model_index.json: the spec that a model brings along
@@ -80,8 +81,11 @@ def read_specs(text: str, known: Sequence[PipelineSpec] = ()) -> tuple[PipelineS
             merged = base | table | {"call": base.get("call", {}) | table.get("call", {})}
             fresh.append(PipelineSpec(**merged))
             found[fresh[-1].id] = merged
-    except (tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
-        raise BackboneError(f"a pipeline spec is not legal: {error}; docs/backbones.md says how one is written") from error
+    except ValidationError as error:
+        told = explain(PipelineSpec, error)
+        raise BackboneError(f"a pipeline spec is not legal: {told}; docs/backbones.md has how one is written") from None
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise BackboneError(f"a pipeline spec is not legal: {error}; docs/backbones.md has how one is written") from error
     return tuple(fresh)
 
 

@@ -11,6 +11,7 @@ from scipy.optimize import least_squares
 
 from rfcodec.backbones.gaussian.spectrum import ChannelSpectrum, Spectrum
 from rfcodec.backbones.gaussian.transforms import COLOUR
+from rfcodec.support.files import write_file
 from rfcodec.video.reader import open_video
 
 SIZE, FRAMES = (432, 240), 33
@@ -24,7 +25,7 @@ def main(clips: Path, out: Path) -> None:
     measured = [ring_statistics(frames) for frames in _clips(clips)]
     variance = np.stack([m[0] for m in measured])
     structure = np.stack([m[1] for m in measured])
-    out.write_text(fit(variance, structure).model_dump_json(indent=2) + "\n")
+    write_file(out, fit(variance, structure).model_dump_json(indent=2) + "\n")
 
 
 def _clips(folder: Path) -> Iterator[np.ndarray]:

@@ -33,6 +33,7 @@ from rfcodec.errors import AnchorError, BudgetTooSmall, ConfigError, InputError,
 from rfcodec.evaluation.anchors.encoders import largest_within
 from rfcodec.support.files import replacing
 from rfcodec.support.programs import ffmpeg, run, shell_line, working_folder
+from rfcodec.support.settings import explain
 from rfcodec.types import Frame, RawLayout, VideoFormat
 from rfcodec.video.colour import from_ycbcr, to_rgb
 from rfcodec.video.pictures import PictureFolder
@@ -87,7 +88,9 @@ def load_external(path: Path) -> ExternalCodec:
         codec = ExternalCodec(**tomllib.loads(path.read_text()))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except ValidationError as error:
+        raise ConfigError(f"{path} does not describe a codec: {explain(ExternalCodec, error)}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} does not describe a codec: {error}") from error
     _check_words(path, codec)
     for command in (*codec.encode, *codec.decode):

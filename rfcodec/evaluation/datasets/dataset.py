@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rfcodec.errors import ConfigError, InputError
 from rfcodec.evaluation.datasets.clips import RAW, Clip, checksum, clip_of, clips_in, open_clip
 from rfcodec.support.files import write_file
+from rfcodec.support.settings import explain
 from rfcodec.types import RawLayout
 
 __all__ = ["Clip", "checksum", "clip_of", "dataset_names", "load_dataset", "open_clip", "record_checksums"]
@@ -130,8 +131,10 @@ def _text(source: str | Path) -> str:
 def _read(source: str | Path) -> _Dataset:
     try:
         return _Dataset(**tomllib.loads(_text(source)))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError(f"dataset {source} is not legal: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"dataset {source} is not legal: {explain(_Dataset, error)}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"dataset {source} is no TOML: {error}") from error
 
 
 def _loose_clips(path: Path) -> list[Clip]:

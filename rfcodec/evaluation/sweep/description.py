@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rfcodec.errors import ConfigError
 from rfcodec.evaluation.datasets.protocol import PROTOCOLS
 from rfcodec.metrics.collector import DEFAULT_METRICS
+from rfcodec.support.settings import explain
 from rfcodec.support.words import parse_frames, parse_size
 
 Setting = str | int | float
@@ -193,8 +194,7 @@ def read_sweep(path: Path | None, options: Mapping[str, Any]) -> Sweep:
     try:
         sweep = Sweep(**told)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors())
-        raise ConfigError(f"{path or 'the sweep'}: {'; '.join(faults)}") from None
+        raise ConfigError(f"{path or 'the sweep'}: {explain(Sweep, error)}") from None
     if sweep.protocol not in PROTOCOLS:
         raise ConfigError(f"there is no protocol {sweep.protocol!r}; there are: {', '.join(PROTOCOLS)}")
     return sweep

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rfcodec.backbones.tiny.training.train import read_log
 from rfcodec.errors import ConfigError
+from rfcodec.support.files import replacing
 
 
 def draw(run: Path) -> Path:
@@ -27,6 +28,7 @@ def draw(run: Path) -> Path:
     for axis in (left, right):
         axis.grid(alpha=0.3)
     path = run / "curves.png"
-    figure.savefig(path, dpi=110)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=110)
     plt.close(figure)
     return path
