@@ -7,6 +7,7 @@ import sys
 import warnings
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,6 @@ from rfcodec import api, errors
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import PREAMBLE, read_preamble
 from rfcodec.bitstream.fields import ByteReader
-from rfcodec.bitstream.headers import SequenceHeader
 from rfcodec.bitstream.records import UnitType, read_unit
 from rfcodec.cli import app as command_line
 from rfcodec.errors import (
@@ -138,7 +138,7 @@ def with_header(**changes):
     def change(data):
         reader = ByteReader(data)
         header = read_preamble(reader)
-        payload = fields.write(SequenceHeader(**({line.name: line.value for line in fields.describe(header)} | changes)))
+        payload = fields.write(replace(header, **changes))
         unit = bytes([UnitType.SEQUENCE]) + fields.varint(len(payload)) + payload
         return PREAMBLE + unit + zlib.crc32(unit).to_bytes(4, "little") + data[reader.position :]
 
@@ -161,7 +161,7 @@ def without_last_gop(data):
     index, end = ((start, stop) for kind, start, stop in units_of(data) if kind in (UnitType.INDEX, UnitType.END))
     total = starts[-1] + (end[0] - index[0]) + (end[1] - end[0])
     shorter = bytearray(data[: starts[-1]] + data[index[0] :])
-    shorter[-17:-9] = total.to_bytes(8, "little")
+    shorter[-20:-12] = total.to_bytes(8, "little")
     return reseal(shorter)
 
 
@@ -183,7 +183,7 @@ def raw_without_speed(clip, folder):
 WAYS = [
     ("ConfigError", encoding("--bpp", 0.1), ["bpp and bytes"]),
     ("ConfigError", lambda clip, folder: ["encode", clip, folder / "out.rfv", *FAST], ["bpp, kbps and bytes"]),
-    ("ConfigError", encoding("--set", "nonsense=1"), ["nonsense", "1"]),
+    ("ConfigError", encoding("--set", "nonsense=1"), ["nonsense", "there are"]),
     ("ConfigError", encoding("--set", "trajectory.nonsense=1"), ["trajectory.nonsense"]),
     ("ConfigError", encoding("--set", "trajectory.steps=1"), ["trajectory.steps is 1", "from 2 to 500"]),
     ("ConfigError", encoding("--set", "trajectory.steps=soon"), ["trajectory.steps", "soon"]),
@@ -221,6 +221,7 @@ WAYS = [
     ("BackboneMismatch", decoding(with_header(weights=bytes(8))), ["0000000000000000", "install"]),
     ("NotAStream", decoding(lambda data: b"RIFF" + data), ["signature"]),
     ("NotAStream", decoding(lambda data: b""), ["signature"]),
+    ("UnsupportedFeature", decoding(with_header(extensions=(("Layers", b"x"),))), ["Layers", "newer"]),
     ("UnsupportedVersion", decoding(lambda data: data[:4] + b"\x63" + data[5:]), ["99"]),
     ("TruncatedStream", decoding(lambda data: data[:-300]), ["bytes wanted"]),
     ("TruncatedStream", decoding(lambda data: data[:3]), ["bytes wanted"]),

@@ -54,7 +54,7 @@ def test_the_fast_preset_takes_eight_evaluations_and_no_pilot_pass(cli, clip_fil
     assert told.status == 0, told.err
     assert "nothing is known" not in told.err
     header = json.loads(cli("info", tmp_path / "a.rfv", "--json").out)["header"]
-    assert (header["backbone"], header["steps"]) == ("tiny-fast", 8)
+    assert (header["backbone"], header["trajectory.steps"]) == ("tiny-fast", 8)
     decoded = cli("decode", tmp_path / "a.rfv", tmp_path / "a.mkv")
     assert decoded.status == 0, decoded.err
     assert "the digest of 1 of 1 GOPs is the encoder's" in decoded.err

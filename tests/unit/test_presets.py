@@ -55,5 +55,5 @@ def test_no_condition_names_a_plugin():
 
 
 def test_a_wrong_preset_meets_the_one_that_was_meant():
-    with pytest.raises(UnknownPlugin, match=r"there are: default, fast, gvcc; did you mean 'gvcc'\?"):
+    with pytest.raises(UnknownPlugin, match=r"did you mean 'gvcc'\?\); there are: default, fast, gvcc"):
         configure("gvc")

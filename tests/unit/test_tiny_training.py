@@ -235,7 +235,7 @@ def test_the_course_is_the_one_that_an_encoder_plans(scaled, kind, evaluations, 
     planned = few_evaluations.course(read_card("tiny"), one.scene.estimator, bits, evaluations)
     backbone, dims = tiny_backbone(RuntimeConfig(), {}), one.scene.clean.numel()
     coded = evaluations - math.ceil(backbone.tail_share * evaluations)
-    header = SimpleNamespace(shift=0.0, ode_tail=evaluations - coded)
+    header = SimpleNamespace(trajectory=SimpleNamespace(shift=0.0, ode_tail=evaluations - coded))
     engine = SimpleNamespace(header=header, codebook=TrellisCodebook(), backbone=backbone, coded_steps=Steps(coded, 1))
     profile = backbone.profile(Denoiser(TinyNetwork((4, 8, 8, 8)), one.scene.estimator))
     effort = EncoderConfig(efficiency=few_evaluations.EFFICIENCY)
