@@ -55,6 +55,8 @@ def condition_of(backbone, known, groups=2, text=PROMPT):
     """A condition of `groups` latent frames after the first, with the smallest square that all families can take."""
     count, side = 1 + groups * backbone.geometry.temporal, 64
     frames = frames_of(count, side, side)
+    if known == "any":
+        return Condition(count, side, side, text, tuple(Reference(frames[place], 0.0, place) for place in (0, 2)))
     first, last = (Reference(frames[place], 0.0) if word in known else None for word, place in (("first", 0), ("last", -1)))
     return Condition.between((count, side, side), text, first, last)
 

@@ -5,8 +5,7 @@ import pytest
 import tiny_models
 import torch
 
-from rfcodec.backbones.diffusers.loading import open_pipeline
-from rfcodec.config import RuntimeConfig
+from rfcodec.backbones.diffusers.loading import open_live
 
 CASES = [(name, known) for name in tiny_models.BUILDERS for known in checks.conditions(name)]
 GUIDED = [("wan22-t2v", "none"), ("wan-vace", "first"), ("ltx-condition", "first+last"), ("mochi-t2v", "none")]
@@ -36,7 +35,7 @@ def test_our_frames_are_the_pipelines(name, known):
 @pytest.mark.parametrize("name", ["wan-t2v", "wan22-ti2v", "ltx-t2v", "hunyuan-t2v", "hunyuan15-t2v", "mochi-t2v"])
 def test_latents_are_normalised_by_the_autoencoders_own_figures(name):
     pipe = tiny_models.build(name)
-    backbone, vae = open_pipeline(RuntimeConfig(), {}, pipe), pipe.vae
+    backbone, vae = open_live(pipe, {}), pipe.vae
     source = vae.config if getattr(vae.config, "latents_mean", None) else vae
     mean, std = (
         torch.as_tensor(getattr(source, f"latents_{what}", none)) for what, none in (("mean", [0.0]), ("std", [1.0]))
