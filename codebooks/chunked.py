@@ -40,10 +40,7 @@ class ChunkedCodebook:
         self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: Mixing | None = None
     ) -> Mixing | None:
         """The mixing of the stream; candidates are generated one by one in `choose` and not kept."""
-        if bits == 0:
-            return before
-        dims = int(np.prod(shape))
-        return before.or_made(address.seed, dims) if before else Mixing.make(address.seed, dims)
+        return before if bits == 0 else Mixing.following(before, address.seed, int(np.prod(shape)))
 
     def choose(
         self, address: NoiseAddress, direction: Tensor, bits: int, prepared: Mixing | None = None

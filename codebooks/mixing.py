@@ -28,9 +28,12 @@ class Mixing:
         inverse.flags.writeable = False
         return cls(seed, order, inverse, signs(seed, dims))
 
-    def or_made(self, seed: int, dims: int) -> "Mixing":
-        """This mixing where seed and number of coordinates agree, else a new one."""
-        return self if (self.seed, self.order.size) == (seed, dims) else Mixing.make(seed, dims)
+    @classmethod
+    def following(cls, before: "Mixing | None", seed: int, dims: int) -> "Mixing":
+        """That of a step before where it is for this seed and as many coordinates, else one that is made."""
+        if before is not None and (before.seed, before.order.size) == (seed, dims):
+            return before
+        return cls.make(seed, dims)
 
     def mix(self, values: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
         """Values in the mixed order, with signs."""

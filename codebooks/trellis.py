@@ -95,7 +95,7 @@ class TrellisCodebook:
         if bits == 0:
             return before
         dims = int(np.prod(shape))
-        mixing = before.mixing.or_made(address.seed, dims) if before else Mixing.make(address.seed, dims)
+        mixing = Mixing.following(before.mixing if before else None, address.seed, dims)
         carrier = normals(address, dims)
         carrier.flags.writeable = False
         return PreparedTrellis(mixing, carrier, base_spectrum(carrier, self.layout(dims, bits)) if search else None)

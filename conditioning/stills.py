@@ -34,7 +34,7 @@ STILL_FAULTS = (
 )
 SCALES = 4
 ASTRAY = 31  # the quality that fast files suggest may be wrong by so much
-HASTY, CAREFUL = 9, 4  # speeds of AOM: files at speed 4 are a seventh smaller than at 9, and take ten times as long
+QUICK, CAREFUL = 9, 4  # speeds of AOM: files at speed 4 are a seventh smaller than at 9, and take ten times as long
 
 
 @final
@@ -73,15 +73,15 @@ class AvifStill:
             image = Image.fromarray(frame)
             image = image if size == self._size else image.resize(size, Image.Resampling.LANCZOS)
             best = _largest_fitting(
-                lambda quality, hasty, image=image, scale=scale: self._pack(image, scale, quality, hasty), max_bytes
+                lambda quality, quick, image=image, scale=scale: self._pack(image, scale, quality, quick), max_bytes
             )
             yield best
             if scale and len(best) <= max_bytes:
                 return
 
-    def _pack(self, image: Image.Image, scale: int, quality: int, hasty: bool) -> bytes:
+    def _pack(self, image: Image.Image, scale: int, quality: int, quick: bool) -> bytes:
         buffer = io.BytesIO()
-        speed = HASTY if hasty else CAREFUL
+        speed = QUICK if quick else CAREFUL
         image.save(
             buffer,
             "AVIF",

@@ -111,7 +111,7 @@ class Backbone(Protocol[Prepared]):
     identity: Identity
     takes: tuple[Places, ...]  # where the references of one condition may stand
     tail_share: float  # share of the evaluations that the ODE tail takes where nothing else is told, rounded up
-    tail_end: float  # measured time from which the ODE tail best jumps to 0: earlier is smoother, later is livelier
+    tail_end: float  # measured time from which the ODE tail best jumps to 0: an earlier one leaves less variance
 
     def encode(self, frames: Frames) -> Latents:
         """Frames of legal size to latents: posterior mode, normalised, float32."""

@@ -46,7 +46,8 @@ Overrides = Annotated[
     typer.Option("--override", metavar="NAME=VALUE", help="A backbone option that this machine sets otherwise."),
 ]
 Realism = Annotated[
-    float, typer.Option(help="Shown from the same bits: 0 the picture of least error, 1 the stream's own, up to 2 livelier.")
+    float,
+    typer.Option(help="Shown from the same bits: 0 the picture of least error, 1 the stream's own, up to 2 more variance."),
 ]
 ClosingSteps = Annotated[int | None, typer.Option(help="Closing steps of what is shown; default: the stream's own.")]
 Weights = Annotated[

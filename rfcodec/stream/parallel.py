@@ -69,7 +69,7 @@ def _shared_out(runtime: RuntimeConfig) -> tuple[Executor, RuntimeConfig]:
 def _refuse_chain(engine: Engine) -> None:
     if engine.conditioner.chained:
         mode = registry.name_of("conditioners", engine.header.mode)
-        raise ConfigError(f"in mode {mode} every GOP stands on the one before: leave jobs at 1, or use t2v or flf2v")
+        raise ConfigError(f"in mode {mode} every GOP continues the one before: leave jobs at 1, or use t2v or flf2v")
 
 
 @final

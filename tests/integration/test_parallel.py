@@ -80,7 +80,7 @@ def test_a_watcher_is_told_in_order(clip, tmp_path):
 
 
 def test_a_chain_cannot_be_shared_out(clip, tmp_path):
-    with pytest.raises(ConfigError, match="i2v every GOP stands on the one before"):
+    with pytest.raises(ConfigError, match="i2v every GOP continues the one before"):
         rfcodec.encode(clip, tmp_path / "clip.rfv", mode="i2v", runtime=HERE, **SETTINGS)
     assert not list(tmp_path.iterdir())
     done = rfcodec.encode(clip, tmp_path / "clip.rfv", mode="i2v", **SETTINGS)

@@ -98,7 +98,7 @@ class AnchorStream:
 
 
 def encode(anchor: Anchor, source: Path, video: VideoFormat, out: Path, *, knob: float, scale: int = 1) -> AnchorStream:
-    """Encodes a prepared source, decodes the stream and counts its frames; `out` stands only where all went well.
+    """Encodes a prepared source, decodes the stream and counts its frames; `out` is written only where all went well.
 
     knob is one of the anchor's values; scale divides width and height by 1, 2 or 4, to the nearest even size. Raises
     ConfigError, FrameSizeError where the encoder takes no pictures that small, AnchorError and OutputError.

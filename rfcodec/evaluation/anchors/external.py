@@ -120,7 +120,7 @@ def _check_command(path: Path, command: str) -> None:
 
 
 def encode(codec: ExternalCodec, source: Path, video: VideoFormat, out: Path, *, knob: int | float | str) -> ExternalStream:
-    """Encodes a prepared source; `out` stands only where all went well.
+    """Encodes a prepared source; `out` is written only where all went well.
 
     A knob that equals one of the codec's values is written as that is: 20 for 20.0. Raises AnchorError where a command
     fails or leaves no file, and OutputError. What was coded is checked by `decode`.

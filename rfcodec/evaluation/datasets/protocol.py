@@ -52,7 +52,7 @@ class Protocol:
     gop: int | None = None  # frames of a GOP; None: the whole clip is one
     gops: int | None = None  # the first so many GOPs; None: all
     shared: tuple[str, ...] = ()  # modes whose GOPs share a frame with the one before
-    fps: Fraction | None = None  # nominal speed that the paper's kbps stand on
+    fps: Fraction | None = None  # nominal speed from which the paper's kbps are computed
     counts: Mapping[str, tuple[str, ...]] | None = field(default=None, hash=False)  # purposes counted, by mode
     per_sample: bool = False  # whether the paper's bpp are bits over colour samples, three a pixel
 

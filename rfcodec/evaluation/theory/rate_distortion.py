@@ -29,7 +29,7 @@ MATCHES = ((20, 20), (8, 8), (8, 20))  # evaluations of the default, and of the 
 SHARES = (0.02, 1.6)  # of the preset's bits, between which the default is looked for
 AROUND = (0.94, 1.06)  # of the bits foretold, where the real coder is measured
 # information_share, tail_end, more steps of the tail; None and 0: as it is
-LIVELIER = tuple(product((None, 0.7, 0.55, 0.4), (None, 0.1, 0.05), (0, 1, 2)))[1:]
+MORE_VARIANCE = tuple(product((None, 0.7, 0.55, 0.4), (None, 0.1, 0.05), (0, 1, 2)))[1:]
 BOUNDS = {"perfect realism": realism_distortion, "shannon": shannon_distortion}
 FEWEST, NEARLY = 0.99, 0.005  # of the preset's output variance; how far the closed form may be below that
 
@@ -97,7 +97,7 @@ def match(name: str, rate: float, evaluations: tuple[int, int], draws: Draws) ->
     plain = needed(reference, {"trajectory.steps": ours}, draws)
     chosen = plain
     if plain["variance_ratio"] < FEWEST:
-        chosen = lively(reference, ours, draws)
+        chosen = matched(reference, ours, draws)
     return {
         "backbone": name,
         "rate": rate,
@@ -105,25 +105,25 @@ def match(name: str, rate: float, evaluations: tuple[int, int], draws: Draws) ->
         "gvcc_steps": theirs,
         "gvcc": found,
         "default": plain,
-        "lively": chosen,
+        "matched": chosen,
     }
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A livelier setting: its changes, the share of bits and the ratio of variances that the closed form foretells."""
+    """A setting of more variance: its changes, the share of bits and the ratio of variances that the closed form foretells."""
 
     changes: dict[str, Any]
     share: float
     ratio: float
 
 
-def lively(reference: Reference, steps: int, draws: Draws) -> Row:
-    """The fewest bits at 99 % of the reference's variance among the livelier settings, in the order the closed form says.
+def matched(reference: Reference, steps: int, draws: Draws) -> Row:
+    """The fewest bits at 99 % of the reference's variance among the settings of MORE_VARIANCE, in the order that the closed form gives.
 
     Where none has as much variance, that with the most.
     """
-    found = [candidate(reference, livelier(reference.name, steps, *words)) for words in LIVELIER]
+    found = [candidate(reference, more_variance(reference.name, steps, *words)) for words in MORE_VARIANCE]
     near = sorted((c for c in found if c.ratio >= FEWEST - NEARLY), key=lambda c: c.share)
     tried: list[Row] = []
     for chosen in near or [max(found, key=lambda c: c.ratio)]:
@@ -133,7 +133,7 @@ def lively(reference: Reference, steps: int, draws: Draws) -> Row:
     return max(tried, key=lambda row: (row["variance_ratio"] >= FEWEST, row["variance_ratio"]))
 
 
-def livelier(name: str, steps: int, share: float | None, tail_end: float | None, longer: int) -> dict[str, Any]:
+def more_variance(name: str, steps: int, share: float | None, tail_end: float | None, longer: int) -> dict[str, Any]:
     """Changes of the default: information_share, tail_end, and steps that the tail has more."""
     usual = configure()[0].trajectory.model_copy(update={"steps": steps}).tail_steps(tail_of(name).share)
     return {
@@ -235,8 +235,8 @@ MATCH_HEAD = (
 
 
 def _match_line(row: Row) -> tuple[str, ...]:
-    gvcc, plain, lively = row["gvcc"], row["default"], row["lively"]
-    changes = {key: value for key, value in lively["changes"].items() if key != "trajectory.steps"}
+    gvcc, plain, matched = row["gvcc"], row["default"], row["matched"]
+    changes = {key: value for key, value in matched["changes"].items() if key != "trajectory.steps"}
     return (
         row["backbone"],
         f"{gvcc['bits']:.4f}",
@@ -244,8 +244,8 @@ def _match_line(row: Row) -> tuple[str, ...]:
         f"{gvcc['source']:.4f}, {gvcc['variance']:.4f}",
         f"{plain['share']:.1%}",
         f"{plain['variance_ratio']:.3f}",
-        f"{lively['share']:.1%}" if lively["variance_ratio"] >= FEWEST else f"none ({lively['share']:.1%})",
-        f"{lively['variance_ratio']:.3f}",
+        f"{matched['share']:.1%}" if matched["variance_ratio"] >= FEWEST else f"none ({matched['share']:.1%})",
+        f"{matched['variance_ratio']:.3f}",
         ", ".join(f"{key} {value:g}" for key, value in changes.items()) or "the default",
     )
 
