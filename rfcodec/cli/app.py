@@ -47,7 +47,7 @@ Overrides = Annotated[
 ]
 Realism = Annotated[
     float,
-    typer.Option(help="Shown from the same bits: 0 the picture of least error, 1 the stream's own, up to 2 more variance."),
+    typer.Option(help="From the same bits: 0 the picture of least error, 1 the stream's own, up to 2 more variance."),
 ]
 ClosingSteps = Annotated[int | None, typer.Option(help="Closing steps of what is shown; default: the stream's own.")]
 Weights = Annotated[

@@ -111,7 +111,7 @@ def match(name: str, rate: float, evaluations: tuple[int, int], draws: Draws) ->
 
 @dataclass(frozen=True)
 class Candidate:
-    """A setting of more variance: its changes, the share of bits and the ratio of variances that the closed form foretells."""
+    """A setting of more variance: its changes, and share of bits and ratio of variances by the closed form."""
 
     changes: dict[str, Any]
     share: float
@@ -119,9 +119,9 @@ class Candidate:
 
 
 def matched(reference: Reference, steps: int, draws: Draws) -> Row:
-    """The fewest bits at 99 % of the reference's variance among the settings of MORE_VARIANCE, in the order that the closed form gives.
+    """The fewest bits at 99 % of the reference's variance among the settings of MORE_VARIANCE.
 
-    Where none has as much variance, that with the most.
+    Tried in the order of the closed form; where none has as much variance, that with the most.
     """
     found = [candidate(reference, more_variance(reference.name, steps, *words)) for words in MORE_VARIANCE]
     near = sorted((c for c in found if c.ratio >= FEWEST - NEARLY), key=lambda c: c.share)
