@@ -37,7 +37,7 @@ class Job:
     """
 
     clip: Clip
-    curve: Any
+    curve: Curve
     value: float
     protocol: str | Protocol
     metrics: tuple[str, ...]

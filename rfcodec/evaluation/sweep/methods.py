@@ -22,6 +22,7 @@ from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.evaluation.anchors import encoders as anchors
 from rfcodec.evaluation.anchors import external
 from rfcodec.evaluation.sweep.counting import Evaluations
+from rfcodec.evaluation.sweep.description import AnchorCurve, BoundCurve, CodecCurve, ExternalCurve, StillCurve
 from rfcodec.evaluation.sweep.jobs import Job
 from rfcodec.evaluation.sweep.memory import PeakMemory
 from rfcodec.flow.time_grid import shifted_grid
@@ -70,15 +71,19 @@ class Methods:
 
     def code(self, job: Job, video: Video, folder: Path) -> Coded:
         """Encodes the clip into the folder; raises what the codec raises."""
-        methods = {
-            "codec": self._codec,
-            "ceiling": self._ceiling,
-            "floor": self._floor,
-            "anchor": _anchor,
-            "external": _external,
-            "still": self._still,
-        }
-        return methods[job.curve.kind](job, video, folder)
+        match job.curve:
+            case CodecCurve() as codec:
+                return self._codec(job, codec, video, folder)
+            case StillCurve() as still:
+                return self._still(job, still, video, folder)
+            case AnchorCurve() as anchor:
+                return _anchor(job, anchor, video, folder)
+            case ExternalCurve() as external_codec:
+                return _external(job, external_codec, video, folder)
+            case BoundCurve(kind="ceiling") as bound:
+                return self._ceiling(bound, video)
+            case BoundCurve() as bound:
+                return self._floor(bound, video)
 
     def _backbone(self, stream: StreamConfig) -> tuple[RuntimeConfig, Evaluations]:
         """A runtime that holds the backbone of a stream, and what counts its evaluations."""
@@ -90,8 +95,8 @@ class Methods:
         backbone = WrappedBackbone(self._opened[name, options], counter)
         return self._runtime.model_copy(update={"weights": backbone}), counter
 
-    def _codec(self, job: Job, video: Video, folder: Path) -> Coded:
-        stream, effort = configure(job.curve.preset, job.curve.settings(job.value))
+    def _codec(self, job: Job, curve: CodecCurve, video: Video, folder: Path) -> Coded:
+        stream, effort = configure(curve.preset, curve.settings(job.value))
         runtime, counter = self._backbone(stream)
         path = folder / "stream.rfv"
         memory, start = PeakMemory(self._runtime.device), time.perf_counter()
@@ -111,8 +116,8 @@ class Methods:
             dims=shown.dims,
         )
 
-    def _ceiling(self, job: Job, video: Video, folder: Path) -> Coded:
-        engine, _ = self._bound(job, video)
+    def _ceiling(self, curve: BoundCurve, video: Video) -> Coded:
+        engine, _ = self._bound(curve, video)
 
         def frames() -> Iterator[Frames]:
             for span in engine.spans():
@@ -121,8 +126,8 @@ class Methods:
 
         return Coded(frames)
 
-    def _floor(self, job: Job, video: Video, folder: Path) -> Coded:
-        engine, counter = self._bound(job, video)
+    def _floor(self, curve: BoundCurve, video: Video) -> Coded:
+        engine, counter = self._bound(curve, video)
         plan = GopPlan(shifted_grid(engine.header.trajectory.steps, GENERATION_SHIFT), ())
 
         def frames() -> Iterator[Frames]:
@@ -133,15 +138,15 @@ class Methods:
 
         return Coded(frames, counter=counter)
 
-    def _still(self, job: Job, video: Video, folder: Path) -> Coded:
-        engine, counter = self._engine(video, {"backbone": job.curve.backbone, "still": job.curve.still, "gop": 1})
+    def _still(self, job: Job, curve: StillCurve, video: Video, folder: Path) -> Coded:
+        engine, counter = self._engine(video, {"backbone": curve.backbone, "still": curve.still, "gop": 1})
         width, height = video.format.width, video.format.height
-        coder = registry.load("stills", job.curve.still)(width, height, TrajectoryFrames(engine))
+        coder = registry.load("stills", curve.still)(width, height, TrajectoryFrames(engine))
         most = int(job.value * width * height / 8)
         start = time.perf_counter()
         stills = [coder.encode(frame, most) for frames in chunks(video) for frame in frames]
         seconds = time.perf_counter() - start
-        path = folder / f"stream.{job.curve.still}"
+        path = folder / f"stream.{curve.still}"
         path.write_bytes(b"".join(stills))
 
         def frames() -> Iterator[Frames]:
@@ -149,9 +154,9 @@ class Methods:
 
         return Coded(frames, path, {"stills": path.stat().st_size}, counter=counter, encode_seconds=seconds)
 
-    def _bound(self, job: Job, video: Video) -> tuple[Engine, Evaluations]:
-        settings = {name: value for name, value in job.curve.set.items() if name != "mode"}
-        return self._engine(video, settings | {"backbone": job.curve.backbone, "mode": "t2v"})
+    def _bound(self, curve: BoundCurve, video: Video) -> tuple[Engine, Evaluations]:
+        settings = {name: value for name, value in curve.set.items() if name != "mode"}
+        return self._engine(video, settings | {"backbone": curve.backbone, "mode": "t2v"})
 
     def _engine(self, video: Video, settings: Mapping[str, Any]) -> tuple[Engine, Evaluations]:
         stream, effort = configure("default", settings)
@@ -189,8 +194,7 @@ def _decoded(path: Path, runtime: RuntimeConfig) -> Iterator[Frames]:
         yield piece.frames
 
 
-def _anchor(job: Job, video: Video, folder: Path) -> Coded:
-    curve = job.curve
+def _anchor(job: Job, curve: AnchorCurve, video: Video, folder: Path) -> Coded:
     anchor = anchors.ANCHORS[curve.codec]
     anchor = replace(anchor, preset=curve.preset) if curve.preset else anchor
     source, out = folder / "source.y4m", folder / f"stream.{anchor.extension}"
@@ -211,11 +215,11 @@ def _anchor(job: Job, video: Video, folder: Path) -> Coded:
     )
 
 
-def _external(job: Job, video: Video, folder: Path) -> Coded:
-    codec = external.load_external(job.curve.file)
+def _external(job: Job, curve: ExternalCurve, video: Video, folder: Path) -> Coded:
+    codec = external.load_external(curve.file)
     source, out = folder / "source.y4m", folder / f"stream.{codec.extension}"
     anchors.prepare(video, source)
-    if job.curve.knob == "bpp":
+    if curve.knob == "bpp":
         done = external.encode_to_rate(codec, source, video.format, out, job.value)
     else:
         done = external.encode(codec, source, video.format, out, knob=job.value)
