@@ -147,9 +147,11 @@ def decode(
     bits (docs/coding.md).
 
     With `partial` a damaged file is decoded as far as it is intact: a GOP cut short goes on as ODE, a lost one repeats
-    the frame before it, each with a DamageWarning. Raises BitstreamError, BackboneMismatch, FrameRangeError.
+    the frame before it, each with a DamageWarning. A watcher is told of GOPs that are decoded one after the other here,
+    not on workers or with `partial`. Raises BitstreamError, BackboneError, ConfigError for what the stream needs and is
+    not installed, VideoReadError, FrameRangeError.
     """
-    data, header = _read(stream)
+    data, header = _read(stream, partial)
     where = _runtime(runtime, device=device, threads=threads)
     where = where if backbone is None else where.model_copy(update={"weights": backbone})
     engine = open_decoder(header, where)
@@ -254,7 +256,7 @@ def _runtime(given: RuntimeConfig | None, **settings: str | int | None) -> Runti
     return (given or RuntimeConfig()).model_copy(update=make_runtime(**chosen).model_dump(include=set(chosen)))
 
 
-def _read(stream: Stream) -> tuple[bytes, SequenceHeader]:
+def _read(stream: Stream, partial: bool = False) -> tuple[bytes, SequenceHeader]:
     if isinstance(stream, bytes | bytearray | memoryview):
         data = bytes(stream)
     elif isinstance(stream, str | Path):
@@ -264,7 +266,7 @@ def _read(stream: Stream) -> tuple[bytes, SequenceHeader]:
             raise VideoReadError(f"cannot read {stream}: {error.strerror or error}") from error
     else:
         data = stream.read()
-    return data, checked_header(data)
+    return data, checked_header(data, partial)
 
 
 def _frames_found(engine: Engine, data: bytes, partial: bool) -> int:

@@ -24,7 +24,7 @@ from rfcodec.coding.regions import open_mask
 from rfcodec.coding.run import run
 from rfcodec.coding.watcher import StepReport, Watcher
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
-from rfcodec.errors import InvalidField
+from rfcodec.errors import ConfigError, InvalidField
 from rfcodec.protocols import Condition, Decoded
 from rfcodec.trajectory.correction import ChooseCorrection, Correction, ReplayCorrection
 from rfcodec.trajectory.noise import ChooseNoise, ReplayNoise
@@ -127,8 +127,11 @@ def gop_units(header: GopHeader, side_info: bytes, packed: bytes, correction: by
 def open_encoder(video: VideoFormat, stream: StreamConfig, effort: EncoderConfig, runtime: RuntimeConfig) -> Engine:
     """The engine of a new stream, made from the bytes of its header as a decoder makes it."""
     backbone = open_backbone(stream.backbone, write_options(stream.backbone_options), runtime)
-    written = fields.write(make_header(video, stream, backbone))
-    return Engine(fields.read_whole(SequenceHeader, written), backbone, partial(TrajectoryFrames, effort=effort))
+    try:
+        header = fields.read_whole(SequenceHeader, fields.write(make_header(video, stream, backbone)))
+    except InvalidField as error:
+        raise ConfigError(f"a stream cannot hold these settings: {error}") from error
+    return Engine(header, backbone, partial(TrajectoryFrames, effort=effort))
 
 
 def open_decoder(header: SequenceHeader, runtime: RuntimeConfig) -> Engine:

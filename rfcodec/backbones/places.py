@@ -14,9 +14,14 @@ WORDS = {
 }
 
 
+def covers(takes: Sequence[Places], places: Places) -> bool:
+    """Whether references may stand there: `any` covers all places."""
+    return places in takes or "any" in takes
+
+
 def refuse_places(name: str, takes: Sequence[Places], condition: Condition) -> None:
     """Raises UnsupportedCondition where the references of a condition stand where the backbone takes none."""
-    if condition.places not in takes:
+    if not covers(takes, condition.places):
         raise UnsupportedCondition(
             f"{name} cannot be given {WORDS[condition.places]}: it takes "
             f"{' or '.join(WORDS[places] for places in sorted(takes))}; choose another mode or backbone"

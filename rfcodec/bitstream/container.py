@@ -17,6 +17,7 @@ from rfcodec.errors import (
     InvalidField,
     NotAStream,
     OutputError,
+    UnsupportedFeature,
     UnsupportedVersion,
 )
 from rfcodec.support.files import replacing
@@ -24,7 +25,7 @@ from rfcodec.support.files import replacing
 SIGNATURE = b"RFV\x1a"
 VERSION = 1
 PREAMBLE = SIGNATURE + bytes([VERSION])
-END_BYTES = unit_size(len(fields.write(EndMark(0, 0, 0))))
+END_BYTES = unit_size(len(fields.write(EndMark(0, 0, 1))))
 
 
 @final
@@ -70,7 +71,10 @@ def write_stream(target: Path | IO[bytes], units: Iterable[Unit]) -> int:
     pass through.
     """
     if not isinstance(target, Path):
-        return _write_units(target, units)
+        try:
+            return _write_units(target, units)
+        except (OSError, TypeError) as error:
+            raise OutputError(f"cannot write to {type(target).__name__}: {error}; give a writable binary file") from error
     path = target
     if not path.name or path.is_dir():
         raise OutputError(f"cannot write {str(path)!r}: name a file, not a folder")
@@ -82,14 +86,20 @@ def write_stream(target: Path | IO[bytes], units: Iterable[Unit]) -> int:
 
 
 def _write_units(file: IO[bytes], units: Iterable[Unit]) -> int:
-    position, offsets, num_frames = file.write(PREAMBLE), list[int](), 0
+    position, offsets, num_frames = _put(file, PREAMBLE), list[int](), 0
     for unit in units:
         if unit.type == UnitType.SEQUENCE:
             num_frames = fields.read_whole(SequenceHeader, unit.payload).num_frames
         if unit.type == UnitType.GOP:
             offsets.append(position)
-        position += file.write(unit.write())
-    return position + file.write(closing_units(tuple(offsets), position, num_frames))
+        position += _put(file, unit.write())
+    return position + _put(file, closing_units(tuple(offsets), position, num_frames))
+
+
+def _put(file: IO[bytes], data: bytes) -> int:
+    if file.write(data) != len(data):
+        raise OutputError("the file took a part of what was written: give a buffered binary file")
+    return len(data)
 
 
 def read_preamble(reader: ByteReader) -> SequenceHeader:
@@ -158,26 +168,36 @@ def salvage_units(reader: ByteReader) -> Iterator[Unit]:
         try:
             unit = read_unit(reader)
         except BitstreamError as error:
-            yield _doubtful(reader, start)
             if not isinstance(error, CorruptRecord) or not _starts_unit(reader):
                 reader.position = _next_gop(reader, start + 1)
+            yield _doubtful(reader.data[start : reader.position])
         else:
             if unit.type == UnitType.END:
                 return
-            yield unit
+            yield unit if unit.type != UnitType.GOP or _legal_gop(unit.payload) else Unit(UnitType.GAP, b"", intact=False)
     yield Unit(UnitType.GAP, b"", intact=False)
 
 
-def _doubtful(reader: ByteReader, start: int) -> Unit:
-    piece = ByteReader(reader.data)
-    piece.position = start
+def _legal_gop(payload: bytes) -> bool:
+    try:
+        fields.read_whole(GopHeader, payload)
+    except UnsupportedFeature:
+        raise
+    except BitstreamError:
+        return False
+    return True
+
+
+def _doubtful(data: bytes) -> Unit:
+    # a wrong length must not reach into the next GOP: every copy would hold the rest of the file
+    piece = ByteReader(data)
     try:
         kind, length = piece.take(1)[0], piece.varint()
     except BitstreamError:
         kind, length = UnitType.GAP, 0
     if kind != UnitType.SYMBOLS:
         return Unit(UnitType.GAP, b"", intact=False)
-    return Unit(kind, reader.data[piece.position : piece.position + length], intact=False)
+    return Unit(kind, data[piece.position : piece.position + length], intact=False)
 
 
 def _starts_unit(reader: ByteReader) -> bool:

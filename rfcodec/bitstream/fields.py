@@ -4,6 +4,7 @@ A record is a frozen dataclass whose fields the functions below make; the order 
 """
 
 import re
+import reprlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields, is_dataclass
@@ -158,13 +159,14 @@ def increments(meaning: str, high: int) -> Any:
     return _field(kind, None)
 
 
-def fixed(meaning: str, size: int) -> Any:
-    """An unsigned integer of `size` bytes, lowest first."""
+def fixed(meaning: str, size: int, low: int = 0, high: int | None = None) -> Any:
+    """An unsigned integer in [low, high], by default any, of `size` bytes, lowest first."""
+    most = (1 << 8 * size) - 1 if high is None else high
     kind = Kind(
         lambda v: v.to_bytes(size, "little"),
         lambda reader: int.from_bytes(reader.take(size), "little"),
-        lambda v: isinstance(v, int) and 0 <= v < 1 << 8 * size,
-        f"0 to 2^{8 * size} - 1",
+        lambda v: isinstance(v, int) and low <= v <= most,
+        f"{low} to {most}",
         meaning,
     )
     return _field(kind, None)
@@ -185,7 +187,7 @@ def nested(meaning: str, record: type) -> Any:
 Extensions = tuple[tuple[str, bytes], ...]
 
 
-def extensions(meaning: str, known: frozenset[str] = frozenset()) -> Any:
+def extensions(meaning: str, high: int, known: frozenset[str] = frozenset()) -> Any:
     """Additions of later releases, up to the end of the record: name and payload, each with its length, by rising names.
 
     A name has 1 to 16 letters. A reader skips an unknown name with a small initial; it raises UnsupportedFeature for an
@@ -194,8 +196,8 @@ def extensions(meaning: str, known: frozenset[str] = frozenset()) -> Any:
     kind = Kind(
         lambda v: b"".join(varint(len(name)) + name.encode() + varint(len(data)) + data for name, data in v),
         lambda reader: _read_extensions(reader, known),
-        _legal_extensions,
-        "rising names of 1 to 16 letters, each with its bytes",
+        lambda v: _legal_extensions(v) and sum(len(name) + len(data) for name, data in v) <= high,
+        f"rising names of 1 to 16 letters, each with its bytes, at most {high} in all",
         meaning,
     )
     return _field(kind, ())
@@ -264,7 +266,7 @@ def _kinds(record: Any) -> Iterator[tuple[Field, Kind]]:
 
 def _checked(item: Field, kind: Kind, value: Any) -> Any:
     if not kind.legal(value):
-        raise InvalidField(f"{item.name} is {value!r}; legal: {kind.range}")
+        raise InvalidField(f"{item.name} is {reprlib.repr(value)}; legal: {kind.range}")
     return value
 
 

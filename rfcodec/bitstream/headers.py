@@ -61,7 +61,7 @@ class SequenceHeader:
     arithmetic: str = text("what the encoder computed with", 255)
     backbone_options: str = text("settings of the backbone", 4095)
     prompt: str = text("text that conditions every GOP", 65535)
-    extensions: Extensions = extensions("additions of later releases")
+    extensions: Extensions = extensions("additions of later releases", 65535)
 
     def __post_init__(self) -> None:
         if self.width * self.height * min(self.gop, self.num_frames or self.gop) > MOST_PIXELS:
@@ -82,7 +82,7 @@ class GopHeader:
     symbol_bits: int = uint("bits that the coded steps share; bits that no step can use stay unspent", 0, 2**40)
     levels: tuple[int, ...] = increments("time grid between 1 and 0 as levels of ln A; empty: the uniform grid", 499)
     digest: bytes = octets("first bytes of the BLAKE2s hash of the final latents", 32)
-    extensions: Extensions = extensions("additions of later releases")
+    extensions: Extensions = extensions("additions of later releases", 1024)
 
 
 @final
@@ -101,4 +101,4 @@ class EndMark:
 
     total: int = fixed("bytes of the whole stream", 8)
     index: int = fixed("bytes of the index unit", 4)
-    num_frames: int = fixed("frames shown", 4)
+    num_frames: int = fixed("frames shown", 4, 1, 2**31 - 1)

@@ -7,6 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from rfcodec import registry
+from rfcodec.backbones.places import covers
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader, StillHeader
 from rfcodec.config import TrajectoryConfig
@@ -85,7 +86,7 @@ class Engine:
         # frame is also put there for models that take no first frame alone
         last = span.num_frames - 1
         moved = [replace(r, position=num_frames - 1) if r.position == last > 0 else r for r in references]
-        if last == 0 < num_frames - 1 and references and "first" not in self.backbone.takes:
+        if last == 0 < num_frames - 1 and references and not covers(self.backbone.takes, "first"):
             moved.append(replace(references[0], position=num_frames - 1))
         return tuple(moved)
 

@@ -18,9 +18,9 @@ LAST_LEVEL = 576  # t = 4.5e-5; beyond it neighbouring levels would round to one
 
 
 def shifted_grid(steps: int, shift: float) -> tuple[float, ...]:
-    """t' = s t / (1 + (s - 1) t) on t = 1, 1 - 1/steps, ..., 0, s = shift > 0 (maths.md, 4.1)."""
-    uniform = [(steps - k) / steps for k in range(steps + 1)]
-    return tuple(shift * t / (1 + (shift - 1) * t) for t in uniform)
+    """t' = s t / (1 + (s - 1) t) on t = 1, 1 - 1/steps, ..., 0, s = shift > 0 (maths.md, 4.1); its ends are exact."""
+    inner = [(steps - k) / steps for k in range(1, steps)]
+    return (1.0, *(shift * t / (1 + (shift - 1) * t) for t in inner), 0.0)
 
 
 def level_to_time(level: int) -> float:

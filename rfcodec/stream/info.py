@@ -12,7 +12,7 @@ from rfcodec.bitstream.records import UnitType, unit_size
 from rfcodec.errors import TruncatedStream
 
 SMALLEST_GOP = unit_size(len(fields.write(GopHeader(0, 0, (), b""))))
-LARGEST_LOSS = 1000  # times a file may be shorter than its header tells: bounds what a damaged one can ask for
+LARGEST_LOSS = 10  # times a damaged file may be shorter than its GOPs at the least: bounds what it can ask for
 PURPOSES = {
     UnitType.SEQUENCE: "sequence header",
     UnitType.GOP: "GOP headers",
@@ -41,11 +41,11 @@ class StreamInfo:
         return 8 * self.size / self.header.format.pixels
 
 
-def checked_header(data: bytes) -> SequenceHeader:
+def checked_header(data: bytes, partial: bool = False) -> SequenceHeader:
     """The sequence header; raises TruncatedStream where it tells of far more frames than the bytes can hold."""
     header = read_header(data)
     fewest = -(-header.num_frames // header.gop) * SMALLEST_GOP
-    if fewest > len(data) * LARGEST_LOSS:
+    if fewest > len(data) * (LARGEST_LOSS if partial else 1):
         raise TruncatedStream(f"{header.num_frames} frames need {fewest} bytes at the least, the file has {len(data)}")
     return header
 

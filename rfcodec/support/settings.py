@@ -37,6 +37,9 @@ def _fault(model: type[BaseModel], item: Any) -> str:
     if depth is None:
         return f"{'.'.join(path)} is {item['input']!r}: {reason}" if path else reason
     name, field = ".".join(path[: depth + 1]), owner.model_fields[path[depth]]
+    if get_origin(field.annotation) is dict and len(path) > depth + 1:
+        kinds = [_said(kind) for kind in _parts(get_args(field.annotation)[1])]
+        return f"{name}.{path[depth + 1]} is {item['input']!r}; legal: {' or '.join(kinds)}"
     if item["type"] == "missing":
         return f"{name} is missing; legal: {legal_values(field)}"
     if item["type"] == "value_error":
@@ -57,7 +60,7 @@ def legal_values(field: FieldInfo) -> str:
     """The legal values of a field in words, such as "a whole number from 2 to 500"."""
     kinds = [kind for kind in _parts(field.annotation) if kind is not type(None)]
     words = [_said(kind) for kind in kinds]
-    bounds = [said.format(f"{found:g}") for name, said in BOUNDS if (found := _bound(field, name)) is not None]
+    bounds = [said.format(_number(found)) for name, said in BOUNDS if (found := _bound(field, name)) is not None]
     return " ".join([" or ".join(dict.fromkeys(words)), *bounds])
 
 
@@ -70,7 +73,13 @@ def _said(kind: Any) -> str:
         return ", ".join(map(str, get_args(kind)))
     if get_origin(kind) in (tuple, list):
         return f"a list, each item {' or '.join(_said(item) for item in _parts(get_args(kind)[0]))}"
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"set its parts: {', '.join(kind.model_fields)}"
     return KINDS.get(get_origin(kind) or kind, getattr(kind, "__name__", str(kind)))
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
 def _bound(field: FieldInfo, name: str) -> float | None:

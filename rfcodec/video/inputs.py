@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -30,9 +31,11 @@ def as_video(
     Arrays and tensors are uint8 `t y x 3`, RGB; a sequence of PIL pictures has one size. `fps` in frames per second is
     for those alone (default 25). Raises InputError, FrameSizeError, FrameRangeError, VideoReadError.
     """
-    in_memory = _in_memory(given, Fraction(fps or DEFAULT_FPS).limit_denominator(1001))
-    if fps is not None and not isinstance(in_memory, ArrayVideo):
-        raise InputError("fps is for arrays, tensors and pictures: a file says its own")
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise FrameSizeError(f"size is {size}; legal: (width, height), both at least 1")
+    if fps is not None and (isinstance(given, Video | str | Path | bytes) or callable(getattr(given, "read", None))):
+        raise InputError("fps is for arrays, tensors and pictures: a video has its own")
+    in_memory = _in_memory(given, _speed(fps))
     if in_memory is not None:
         yield in_memory if (frames, size) == ((None, None), None) else View(in_memory, frames, size)
         return
@@ -40,8 +43,20 @@ def as_video(
         yield video
 
 
+def _speed(fps: Fraction | float | None) -> Fraction:
+    try:
+        speed = Fraction(DEFAULT_FPS if fps is None else fps).limit_denominator(1001)
+    except (ValueError, OverflowError, TypeError):
+        speed = Fraction(0)
+    if speed <= 0:
+        raise InputError(f"fps is {fps}; legal: a number above 0, in frames per second")
+    return speed
+
+
 def _in_memory(given: object, fps: Fraction) -> Video | None:
     if isinstance(given, Tensor):
+        if given.dtype != torch.uint8:
+            raise FrameSizeError(f"frames of {given.dtype} {tuple(given.shape)}: must be uint8 of shape (t, y, x, 3)")
         given = given.detach().cpu().numpy()
     elif isinstance(given, Sequence) and given and all(isinstance(item, Image.Image) for item in given):
         given = _stacked([item.convert("RGB") for item in given])
@@ -62,6 +77,7 @@ def _on_disk(given: object) -> Iterator[Path]:
     if isinstance(given, str | Path):
         yield Path(given)
         return
+    given = bytes(given) if isinstance(given, bytearray | memoryview) else given
     if not isinstance(given, bytes) and not callable(getattr(given, "read", None)):
         raise InputError(
             "a video is a path, bytes, a binary file, an array or tensor t y x 3, PIL pictures, or an object with format "

@@ -1,6 +1,7 @@
 """The Python interface: arrays and videos in, frames out GOP by GOP."""
 
 import warnings
+import zlib
 from dataclasses import replace
 from fractions import Fraction
 from itertools import zip_longest
@@ -12,7 +13,15 @@ import torch
 import rfcodec
 from rfcodec import api, codec
 from rfcodec.bitstream import fields
-from rfcodec.bitstream.container import END_BYTES, PREAMBLE, closing_units, read_gops, read_preamble, read_units
+from rfcodec.bitstream.container import (
+    END_BYTES,
+    PREAMBLE,
+    closing_units,
+    read_gops,
+    read_preamble,
+    read_units,
+    salvage_units,
+)
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.coding.decoded import DecodedGop
@@ -274,6 +283,36 @@ def test_the_number_of_frames_may_stand_in_the_end_mark_alone(clip, tmp_path, mo
         found = frames_of(cut, partial=True)
     assert len(found) >= len(expected)  # the last GOP may have been shorter: nothing says so
     assert np.array_equal(found[: len(expected) - 4], expected[: len(expected) - 4])
+
+
+def test_an_end_mark_without_frames_is_no_end_mark(stream, tmp_path):
+    data = bytearray(stream.read_bytes())
+    data[-8:-4] = bytes(4)
+    data[-4:] = zlib.crc32(data[-END_BYTES:-4]).to_bytes(4, "little")
+    (tmp_path / "b.rfv").write_bytes(data)
+    for read in (rfcodec.info, frames_of):
+        with pytest.raises(InvalidField, match="num_frames is 0"):
+            read(tmp_path / "b.rfv")
+
+
+def test_a_short_file_cannot_ask_for_many_gops(stream, tmp_path):
+    many = rewritten(stream, tmp_path / "b.rfv", told=2_000_000, num_frames=2_000_000, gop=1)
+    for ask in (rfcodec.info, frames_of, lambda path: frames_of(path, partial=True)):
+        with pytest.raises(TruncatedStream, match="2000000 frames need"):
+            ask(many)
+
+
+def test_wrong_lengths_of_symbols_keep_salvage_small(stream):
+    """Each such unit ends at the next GOP, so that no record holds the rest of the file."""
+    reader = ByteReader(stream.read_bytes())
+    read_preamble(reader)
+    start, units = reader.position, list(read_units(reader))
+    gop = next(unit for unit in units if unit.type == UnitType.GOP).write()
+    damaged = stream.read_bytes()[:start] + 200 * (gop + bytes([UnitType.SYMBOLS]) + fields.varint(10**6) + bytes(60))
+    reader = ByteReader(damaged)
+    reader.position = start
+    held = sum(len(unit.payload) for unit in salvage_units(reader))
+    assert held < 2 * len(damaged)
 
 
 def test_an_end_mark_that_contradicts_the_header_is_refused(stream, tmp_path):

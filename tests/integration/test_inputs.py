@@ -13,7 +13,15 @@ import torch
 from PIL import Image
 
 import rfcodec
-from rfcodec.errors import ConfigError, FrameRangeError, FrameSizeError, InputError, NotAStream, UnknownPlugin
+from rfcodec.errors import (
+    ConfigError,
+    FrameRangeError,
+    FrameSizeError,
+    InputError,
+    NotAStream,
+    OutputError,
+    UnknownPlugin,
+)
 
 SMALL = {"backbone": "gaussian", "gop": 5, "steps": 6, "bytes": 3000}
 
@@ -149,3 +157,60 @@ def test_a_type_checker_knows_the_interface(tmp_path):
     assert done.returncode == 0, done.stdout
     types = [line.partition(' is "')[2].rstrip('"') for line in done.stdout.splitlines() if "Type of" in line]
     assert types == ["bytes", "tuple[tuple[int, ...], ...]", "float | None", "float", "int"]
+
+
+class ShortSink(io.RawIOBase):
+    """Takes forty bytes of each write."""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        return min(len(data), 40)
+
+
+class FullSink(ShortSink):
+    """Has no room."""
+
+    def write(self, data):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_file_that_does_not_take_all_is_an_error(clip):
+    for sink in (ShortSink(), FullSink(), io.StringIO()):
+        with pytest.raises(OutputError, match="binary file"):
+            rfcodec.encode(clip, sink, **SMALL)
+
+
+@pytest.mark.parametrize("fps", [0, -3, float("nan"), float("inf"), "x"])
+def test_a_speed_that_is_none_is_refused(clip, fps):
+    with pytest.raises(InputError, match="fps is"):
+        rfcodec.compress(clip, fps=fps, **SMALL)
+
+
+def test_a_video_that_has_a_speed_takes_no_other(clip):
+    with pytest.raises(InputError, match="fps is for arrays"):
+        rfcodec.compress(rfcodec.ArrayVideo(clip, 30), fps=60, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"codebook__memory": 99}, "memory is 99"),
+        ({"steps": 4, "trajectory__ode_tail": 9}, "ode_tail is 9 of 4 steps"),
+        ({"trajectory__eta": 0.12345}, "steps of 0.001"),
+        ({"trajectory__solver": "euler_maruyama"}, "is infinite"),
+        ({"codebook__memory": 1.5}, "codebook.parameters.memory is 1.5; legal: a whole number"),
+        ({"codebook": "trellis"}, "set its parts: name, parameters"),
+        ({"seed": -1}, f"from 0 below {2**62}"),
+    ],
+)
+def test_settings_that_a_stream_cannot_hold_are_settings_refused(clip, settings, words):
+    with pytest.raises(ConfigError, match=words):
+        rfcodec.compress(clip, **SMALL | settings)
+
+
+@pytest.mark.parametrize("shift", [0.001, 0.059, 0.061, 0.107, 0.5])
+def test_grids_begin_at_one_whatever_their_shift(clip, shift):
+    data = rfcodec.compress(clip[:3], trajectory__shift=shift, **SMALL | {"gop": 3})
+    assert [piece.digest_ok for piece in rfcodec.decode(data)] == [True]

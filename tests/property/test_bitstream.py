@@ -88,7 +88,7 @@ def sequence_headers(draw):
 
 INCREMENTS = st.lists(st.integers(1, 2**32 - 1), max_size=60).map(lambda steps: tuple(np.cumsum(steps).tolist()))
 GOP_HEADERS = st.builds(GopHeader, st.integers(0, 2**31 - 1), st.integers(0, 2**40), INCREMENTS, st.binary(max_size=32))
-END_MARKS = st.builds(EndMark, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+END_MARKS = st.builds(EndMark, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(1, 2**31 - 1))
 HEADERS = st.one_of(sequence_headers(), GOP_HEADERS, END_MARKS, st.builds(Index, INCREMENTS))
 UNITS = st.builds(Unit, st.integers(1, MANDATORY - 1), st.binary(max_size=300))
 NAMES = st.text(st.sampled_from("abcXYZ"), min_size=1, max_size=16).filter(lambda name: name[0].islower())

@@ -217,5 +217,5 @@ def test_illegal_gop_headers_are_not_written(header):
 
 
 def test_the_end_mark_has_one_size():
-    sizes = {len(fields.write(EndMark(n, n, n))) for n in (0, 255, 2**31)}
+    sizes = {len(fields.write(EndMark(n, n, n))) for n in (1, 255, 2**31 - 1)}
     assert sizes == {16}

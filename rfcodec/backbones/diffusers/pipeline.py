@@ -23,7 +23,7 @@ from rfcodec.backbones.diffusers.scheduler import Tap, TapScheduler
 from rfcodec.backbones.diffusers.specs import PipelineSpec
 from rfcodec.backbones.diffusers.untyped import Pipeline
 from rfcodec.backbones.diffusers.wan import WanVelocity
-from rfcodec.backbones.places import refuse_places
+from rfcodec.backbones.places import covers, refuse_places
 from rfcodec.errors import BackboneError
 from rfcodec.flow.reuse import reuse_clean
 from rfcodec.flow.rollout import rollout
@@ -70,7 +70,7 @@ class DiffusersBackbone:
     def prepare(self, condition: Condition) -> PreparedCondition:
         """Chooses the pipeline that takes these references; raises UnsupportedCondition where none does."""
         refuse_places(f"{self.identity.name} ({self._specs[0].family})", self.takes, condition)
-        spec = next(spec for spec in self._specs if condition.places in spec.takes)
+        spec = next(spec for spec in self._specs if covers(spec.takes, condition.places))
         c, f, h, w = self.geometry.latent_shape(condition.num_frames, condition.width, condition.height)
         given = None
         if condition.first and self.geometry.given:
