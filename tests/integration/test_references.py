@@ -1,6 +1,7 @@
 """Reference frames at any position: in the stream, in conditions, and in the backbones that take them."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import ClassVar, final
 
 import numpy as np
@@ -10,10 +11,12 @@ import rfcodec
 from conditioning.spans import read_references, write_reference
 from rfcodec import registry
 from rfcodec.bitstream.fields import ByteReader
+from rfcodec.codec import open_encoder
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import UnsupportedCondition
+from rfcodec.presets import configure
 from rfcodec.protocols import Condition, Known, Reference
-from rfcodec.types import GopSpan
+from rfcodec.types import GopSpan, VideoFormat
 
 POSITIONS = (0, 3, 7)
 SMALL = {"backbone": "gaussian", "mode": "keyed", "still": "png", "gop": 9, "steps": 5}
@@ -96,3 +99,18 @@ def test_references_within_one_latent_frame_are_taken_together(make_clip):
     prior = backbone.prepare(Condition(9, 64, 48, references=both))
     assert np.isfinite(prior.frame_mmse(1.0)).all()
     assert int(np.argmin(prior.frame_mmse(1.0).mean(0))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "positions"),
+    [("gaussian", 4, [0, 3]), ("gaussian-latent", 4, [0, 4]), ("gaussian-latent", 5, [0, 4]), ("gaussian-latent", 1, [0])],
+)
+def test_the_last_reference_stands_at_the_last_frame_of_legal_count(name, frames, positions, make_clip):
+    """Padding repeats the last frame, and a lone frame is first and last at once."""
+    stream, effort = configure("default", {"backbone": name, "mode": "flf2v", "still": "png", "gop": 9, "bytes": 9000})
+    engine = open_encoder(VideoFormat(32, 24, frames, Fraction(25)), stream, effort, RuntimeConfig())
+    (span,) = engine.spans()
+    side_info = engine.conditioner.emit(make_clip(frames, 32, 24), span, 4000, None)
+    condition = engine.condition(side_info, span, None)
+    assert [reference.position for reference in condition.references] == positions
+    assert condition.num_frames == engine.backbone.geometry.padded_frames(frames)
