@@ -116,9 +116,7 @@ class ChannelCodebook:
         return symbols
 
     def _chunks(self, address: NoiseAddress, shape: Shape, bits: int, prepared: Mixing | None) -> Chunks:
-        mixing = self.prepare(address, shape, bits, False, prepared)
-        assert mixing is not None
-        return Chunks(address, int(np.prod(shape)), self.chunks_for(shape, bits), mixing)
+        return Chunks.following(prepared, address, int(np.prod(shape)), self.chunks_for(shape, bits))
 
 
 def _waits(chunks: Chunks, index: int) -> Float64[np.ndarray, "p"]:

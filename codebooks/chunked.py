@@ -70,6 +70,4 @@ class ChunkedCodebook:
         return chunks.noise([label >> 1 for label in labels], [bool(label & 1) for label in labels]).reshape(shape)
 
     def _chunks(self, address: NoiseAddress, shape: Shape, bits: int, prepared: Mixing | None) -> Chunks:
-        mixing = self.prepare(address, shape, bits, False, prepared)
-        assert mixing is not None
-        return Chunks(address, int(np.prod(shape)), bits // self.b, mixing)
+        return Chunks.following(prepared, address, int(np.prod(shape)), bits // self.b)

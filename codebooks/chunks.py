@@ -22,6 +22,11 @@ class Chunks:
     count: int
     mixing: Mixing
 
+    @classmethod
+    def following(cls, before: Mixing | None, address: NoiseAddress, dims: int, count: int) -> "Chunks":
+        """Chunks in the mixing that was prepared, or in one that is made."""
+        return cls(address, dims, count, Mixing.following(before, address.seed, dims))
+
     @property
     def length(self) -> int:
         """Coordinates n = D // P of a chunk; D - n P coordinates are in none."""

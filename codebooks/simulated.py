@@ -18,7 +18,6 @@ from codebooks.channel import ChannelCodebook
 from codebooks.chunked import ChunkedCodebook
 from codebooks.chunks import Chunks
 from codebooks.gvcc import GvccCodebook
-from codebooks.mixing import Mixing
 from codebooks.pursuit import PursuitCodebook, cosines, weights
 from codebooks.topm import TopMCodebook
 from codebooks.zipf import decode_indices
@@ -171,23 +170,19 @@ def _new_axis(
 
 
 def _chunked(real: ChunkedCodebook, address: NoiseAddress, direction: Tensor, bits: int) -> Tensor:
-    chunks = _chunks(address, direction, bits // real.b)
+    chunks = Chunks.following(None, address, direction.numel(), bits // real.b)
     uniform = _generator(address, 1).random(chunks.count)
     return _with_products(chunks, direction, ndtri((1 + uniform**2.0 ** (1 - real.b)) / 2))
 
 
 def _channel(real: ChannelCodebook, address: NoiseAddress, direction: Tensor, bits: int) -> Tensor:
-    chunks = _chunks(address, direction, real.chunks_for(tuple(direction.shape), bits))
+    chunks = Chunks.following(None, address, direction.numel(), real.chunks_for(tuple(direction.shape), bits))
     lengths = np.linalg.norm(real.delta(chunks, direction), axis=1)
     prefixes, products = _channel_choices(real.b, lengths, _generator(address, 1))
     symbols = real.fit(prefixes, bits)
     chosen = decode_indices(symbols, chunks.count, real.b, real.information, bits)
     along = [dict(zip(rows, row, strict=True))[k] for rows, row, k in zip(prefixes.T, products.T, chosen, strict=True)]
     return _with_products(chunks, direction, np.array(along))
-
-
-def _chunks(address: NoiseAddress, direction: Tensor, count: int) -> Chunks:
-    return Chunks(address, direction.numel(), count, Mixing.make(address.seed, direction.numel()))
 
 
 def _channel_choices(b: int, lengths: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

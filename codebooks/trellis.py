@@ -92,13 +92,7 @@ class TrellisCodebook:
         self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: PreparedTrellis | None = None
     ) -> PreparedTrellis | None:
         """Plain noise and, for a search, the base spectra of its stages; takes over the mixing of the step before."""
-        if bits == 0:
-            return before
-        dims = int(np.prod(shape))
-        mixing = Mixing.following(before.mixing if before else None, address.seed, dims)
-        carrier = normals(address, dims)
-        carrier.flags.writeable = False
-        return PreparedTrellis(mixing, carrier, base_spectrum(carrier, self.layout(dims, bits)) if search else None)
+        return self._prepared(address, shape, bits, search, before) if bits else before
 
     def choose(
         self, address: NoiseAddress, direction: Tensor, bits: int, prepared: PreparedTrellis | None = None
@@ -107,8 +101,7 @@ class TrellisCodebook:
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
-        ready = prepared or self.prepare(address, shape, bits, search=True)
-        assert ready is not None
+        ready = prepared or self._prepared(address, shape, bits, search=True)
         layout = self.layout(direction.numel(), bits)
         register = Register(layout.states, self.branch_bits, layout.length)
         spectrum = base_spectrum(ready.carrier, layout) if ready.spectrum is None else ready.spectrum
@@ -126,12 +119,20 @@ class TrellisCodebook:
         """The noise of the path that the symbols name: plain noise, rotated and negated stage by stage."""
         if bits == 0:
             return plain_noise(address, shape)
-        ready = prepared or self.prepare(address, shape, bits, search=False)
-        assert ready is not None
+        ready = prepared or self._prepared(address, shape, bits, search=False)
         layout = self.layout(ready.carrier.size, bits)
         register = Register(layout.states, self.branch_bits, layout.length)
         labels = to_labels(symbols, layout.stages, self.branch_bits).astype(np.uint8)
         return self._shape_noise(ready, register, labels).reshape(shape)
+
+    def _prepared(
+        self, address: NoiseAddress, shape: Shape, bits: int, search: bool, before: PreparedTrellis | None = None
+    ) -> PreparedTrellis:
+        dims = int(np.prod(shape))
+        mixing = Mixing.following(before.mixing if before else None, address.seed, dims)
+        carrier = normals(address, dims)
+        carrier.flags.writeable = False
+        return PreparedTrellis(mixing, carrier, base_spectrum(carrier, self.layout(dims, bits)) if search else None)
 
     def _shape_noise(self, ready: PreparedTrellis, register: Register, labels: np.ndarray) -> Tensor:
         carrier, n = ready.carrier, register.length

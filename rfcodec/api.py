@@ -1,7 +1,7 @@
 """The Python interface: encode a video to a file or to bytes, decode either, look into one."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,9 +10,8 @@ from typing import IO, Any, final
 import numpy as np
 
 from rfcodec import registry
-from rfcodec.bitstream.container import PREAMBLE, write_stream
+from rfcodec.bitstream.container import write_stream
 from rfcodec.bitstream.headers import SequenceHeader
-from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.codec import encode as encode_units
 from rfcodec.codec import open_decoder
 from rfcodec.coding.decoded import DecodedGop, FinishedGop
@@ -25,7 +24,7 @@ from rfcodec.presets import configure
 from rfcodec.presets import runtime as make_runtime
 from rfcodec.protocols import Backbone
 from rfcodec.stream import parallel
-from rfcodec.stream.info import CLOSING, PURPOSES, StreamInfo, checked_header, describe
+from rfcodec.stream.info import Account, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import frames_found, salvage
 from rfcodec.types import Frames, VideoFormat
@@ -108,13 +107,13 @@ def encode_with(
 ) -> Encoded:
     """`encode` with settings that are made already; PSNR only if asked for."""
     runtime = runtime or RuntimeConfig()
-    ledger = _Ledger(_watcher(watcher), measure)
+    ledger, account = _Ledger(_watcher(watcher), measure), Account()
     target = Path(out) if isinstance(out, str | Path) else out
     with as_video(video) as source:
         units = (parallel.encode if runtime.jobs > 1 else encode_units)(source, stream, effort, runtime, ledger)
-        size = write_stream(target, ledger.counted(units))
+        size = write_stream(target, account.passing(units))
         path = target if isinstance(target, Path) else None
-        return Encoded(path, size, source.format, ledger.purposes(size), tuple(ledger.bits), ledger.psnr)
+        return Encoded(path, size, source.format, account.by_purpose(size), tuple(ledger.bits), ledger.psnr)
 
 
 def compress(video: Input, **settings: Any) -> bytes:
@@ -201,13 +200,12 @@ def caption(video: Input, model: str = "auto", frames: int = 8, device: str = "c
 
 @final
 class _Ledger(Watcher):
-    """Keeps the accounts of an encoding, and tells another watcher."""
+    """Keeps bits and error of an encoding, and tells another watcher."""
 
     def __init__(self, inner: Watcher, measure: bool) -> None:
         self.bits: list[tuple[int, ...]] = []
         self.step = inner.step
         self._inner, self._measure, self._decibels, self._frames = inner, measure, 0.0, 0
-        self._sizes: dict[int, int] = {}
 
     def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
         """Bits and, if it is to be measured, error of a GOP."""
@@ -217,22 +215,10 @@ class _Ledger(Watcher):
             self._frames += len(decoded.shown)
         self._inner.gop(decoded, source, size)
 
-    def counted(self, units: Iterable[Unit]) -> Iterator[Unit]:
-        """The units, whose bytes are counted by type."""
-        for unit in units:
-            self._sizes[unit.type] = self._sizes.get(unit.type, 0) + len(unit.write())
-            yield unit
-
     @property
     def psnr(self) -> float | None:
         """Mean PSNR over the frames shown."""
         return self._decibels / self._frames if self._frames else None
-
-    def purposes(self, size: int) -> dict[str, int]:
-        """Bytes by purpose of a stream of `size` bytes."""
-        found = {name: self._sizes.get(kind, 0) for kind, name in PURPOSES.items()}
-        found[PURPOSES[UnitType.SEQUENCE]] += len(PREAMBLE)
-        return found | {CLOSING: size - sum(found.values())}
 
 
 @final

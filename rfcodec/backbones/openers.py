@@ -67,7 +67,7 @@ class Described(Protocol):
     """An opener that tells of its backbone without opening it."""
 
     def describe(self, options: Options, size: Size, /) -> Facts:
-        """Facts for GOPs of that size; docs/STRUCTURE.md lists the words that have a meaning."""
+        """Facts for GOPs of that size; docs/plugins.md lists the words that have a meaning."""
         ...
 
 

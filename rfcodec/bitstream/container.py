@@ -1,8 +1,9 @@
 """The file: signature, version, units, index, end mark; reading in order, by seeking, and from a damaged file."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, final
@@ -71,35 +72,36 @@ def write_stream(target: Path | IO[bytes], units: Iterable[Unit]) -> int:
     pass through.
     """
     if not isinstance(target, Path):
-        try:
-            return _write_units(target, units)
-        except (OSError, TypeError) as error:
-            raise OutputError(f"cannot write to {type(target).__name__}: {error}; give a writable binary file") from error
+        return _write_units(partial(_put, target), units)
     path = target
     if not path.name or path.is_dir():
         raise OutputError(f"cannot write {str(path)!r}: name a file, not a folder")
     with replacing(path) as part, part.open("wb") as file:
-        size = _write_units(file, units)
+        size = _write_units(file.write, units)
         file.flush()
         os.fsync(file.fileno())
     return size
 
 
-def _write_units(file: IO[bytes], units: Iterable[Unit]) -> int:
-    position, offsets, num_frames = _put(file, PREAMBLE), list[int](), 0
+def _write_units(write: Callable[[bytes], int], units: Iterable[Unit]) -> int:
+    position, offsets, num_frames = write(PREAMBLE), list[int](), 0
     for unit in units:
         if unit.type == UnitType.SEQUENCE:
             num_frames = fields.read_whole(SequenceHeader, unit.payload).num_frames
         if unit.type == UnitType.GOP:
             offsets.append(position)
-        position += _put(file, unit.write())
-    return position + _put(file, closing_units(tuple(offsets), position, num_frames))
+        position += write(unit.write())
+    return position + write(closing_units(tuple(offsets), position, num_frames))
 
 
 def _put(file: IO[bytes], data: bytes) -> int:
-    if file.write(data) != len(data):
+    try:
+        taken = file.write(data)
+    except (OSError, TypeError) as error:
+        raise OutputError(f"cannot write to {type(file).__name__}: {error}; give a writable binary file") from error
+    if taken != len(data):
         raise OutputError("the file took a part of what was written: give a buffered binary file")
-    return len(data)
+    return taken
 
 
 def read_preamble(reader: ByteReader) -> SequenceHeader:

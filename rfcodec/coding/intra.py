@@ -14,7 +14,6 @@ from rfcodec.config import EncoderConfig
 from rfcodec.protocols import Condition, Frame
 from rfcodec.trajectory.noise import ChooseNoise, Emphasis, ReplayNoise
 from rfcodec.trajectory.rate import announced_bits
-from rfcodec.trajectory.step import GopPlan, RunNoise
 from rfcodec.types import NoiseAddress
 
 STILL_GOP = 1 << 32  # the GOP number in the noise addresses of stills: above that of every GOP
@@ -45,7 +44,7 @@ class TrajectoryFrames:
         plan = engine.gop_plan(header, shape)
         emphasis = Emphasis(torch.ones(()), effort.spectral_emphasis)
         noise = ChooseNoise(engine.codebook, self._address(), target, plan.step_bits, emphasis, lambda *_: None)
-        self._run(plan, noise)
+        run(engine, self._condition(), plan, noise)
         return fields.write(header) + symbols.pack(noise.symbols, plan.step_bits)
 
     def decode(self, data: bytes) -> Frame:
@@ -54,10 +53,7 @@ class TrajectoryFrames:
         header = fields.read(StillHeader, reader)
         plan = self._engine.gop_plan(header, self._engine.shape(1))
         values = symbols.unpack(reader.take(math.ceil(sum(plan.step_bits) / 8)), plan.step_bits)
-        return self._run(plan, ReplayNoise(self._engine.codebook, self._address(), values, plan.step_bits))
-
-    def _run(self, plan: GopPlan, noise: RunNoise) -> Frame:
-        engine = self._engine
+        engine, noise = self._engine, ReplayNoise(self._engine.codebook, self._address(), values, plan.step_bits)
         latents = run(engine, self._condition(), plan, noise).latents
         return engine.backbone.decode(latents)[0, : engine.header.height, : engine.header.width]
 

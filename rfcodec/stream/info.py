@@ -1,5 +1,7 @@
 """What a stream tells of itself: headers, GOPs, and its bytes by purpose. No model is opened."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -8,7 +10,7 @@ from rfcodec.bitstream import fields
 from rfcodec.bitstream.container import PREAMBLE, GopRecord, read_gops, read_header, read_preamble, read_units
 from rfcodec.bitstream.fields import ByteReader, Line
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
-from rfcodec.bitstream.records import UnitType, unit_size
+from rfcodec.bitstream.records import Unit, UnitType, unit_size
 from rfcodec.errors import TruncatedStream
 
 SMALLEST_GOP = unit_size(len(fields.write(GopHeader(0, 0, (), b""))))
@@ -41,6 +43,26 @@ class StreamInfo:
         return 8 * self.size / self.header.format.pixels
 
 
+@final
+class Account:
+    """Counts bytes by the type of the units that pass."""
+
+    def __init__(self) -> None:
+        self.sizes: Counter[int] = Counter()
+
+    def passing(self, units: Iterable[Unit]) -> Iterator[Unit]:
+        """The units, counted with their framing."""
+        for unit in units:
+            self.sizes[unit.type] += unit_size(len(unit.payload))
+            yield unit
+
+    def by_purpose(self, size: int) -> dict[str, int]:
+        """Bytes by purpose of a stream of `size` bytes: the preamble goes to the header, what is left is index and end."""
+        found = {name: self.sizes[kind] for kind, name in PURPOSES.items()}
+        found[PURPOSES[UnitType.SEQUENCE]] += len(PREAMBLE)
+        return found | {CLOSING: size - sum(found.values())}
+
+
 def checked_header(data: bytes, partial: bool = False) -> SequenceHeader:
     """The sequence header; raises TruncatedStream where it tells of far more frames than the bytes can hold."""
     header = read_header(data)
@@ -55,16 +77,10 @@ def describe(data: bytes) -> StreamInfo:
     header, reader = checked_header(data), ByteReader(data)
     read_preamble(reader)
     start = reader.position
-    gops = list(read_gops(read_units(reader)))
-    parts = {
-        UnitType.GOP: [fields.write(gop.header) for gop in gops],
-        UnitType.SIDE_INFO: [gop.side_info for gop in gops if gop.side_info],
-        UnitType.SYMBOLS: [gop.symbols for gop in gops if gop.symbols],
-        UnitType.CORRECTION: [gop.correction for gop in gops if gop.correction],
-    }
-    purposes = {PURPOSES[kind]: sum(unit_size(len(payload)) for payload in found) for kind, found in parts.items()}
-    purposes = {PURPOSES[UnitType.SEQUENCE]: start} | purposes
-    purposes[CLOSING] = len(data) - sum(purposes.values())
+    account = Account()
+    gops = list(read_gops(account.passing(read_units(reader))))
+    account.sizes[UnitType.SEQUENCE] = start - len(PREAMBLE)
+    purposes = account.by_purpose(len(data))
     return StreamInfo(len(data), header, _named(header), gops, purposes)
 
 

@@ -33,9 +33,9 @@ def as_video(
     """
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise FrameSizeError(f"size is {size}; legal: (width, height), both at least 1")
-    if fps is not None and (isinstance(given, Video | str | Path | bytes) or callable(getattr(given, "read", None))):
-        raise InputError("fps is for arrays, tensors and pictures: a video has its own")
     in_memory = _in_memory(given, _speed(fps))
+    if fps is not None and (in_memory is None or in_memory is given):
+        raise InputError("fps is for arrays, tensors and pictures: a video has its own")
     if in_memory is not None:
         yield in_memory if (frames, size) == ((None, None), None) else View(in_memory, frames, size)
         return

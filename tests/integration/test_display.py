@@ -1,4 +1,4 @@
-"""Other pictures from the same bits: nearer to the source or livelier, while digests and chains stay what they are."""
+"""Other pictures from the same bits, of less error or more variance, while digests and chains stay what they are."""
 
 from itertools import pairwise
 

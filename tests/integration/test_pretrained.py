@@ -174,7 +174,7 @@ def test_a_lost_gop_costs_its_neighbour_alone(name, length, cli, make_clip, save
     data[json.loads(cli("info", out, "--json").out)["bytes_by_purpose"]["sequence header"] + 60] ^= 255
     out.write_bytes(data)
     damaged = ok(cli("decode", out, tmp_path / "part.mkv", "--partial"))
-    # the second GOP stands on the last frame of the lost one, and this model cannot do without
+    # the second GOP continues the last frame of the lost one, and this model cannot do without
     assert damaged.err.count("warning: GOP") == 2
     kept = slice(2 * length - 1, None)
     assert np.array_equal(load(tmp_path / "part.mkv")[kept], load(whole)[kept])

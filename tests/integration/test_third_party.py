@@ -37,7 +37,7 @@ def example():
 
 
 def seeing(site):
-    """The environment of a process that sees the package, whatever else stands on the path."""
+    """The environment of a process that sees the package, whatever else the path has."""
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
     return {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
 

@@ -1,5 +1,6 @@
 """Whatever is written comes back, counted sizes are written sizes, and no damage goes unseen."""
 
+import io
 from dataclasses import MISSING, replace
 from dataclasses import fields as dataclass_fields
 from fractions import Fraction
@@ -299,6 +300,17 @@ def test_a_failed_writer_leaves_nothing(units, tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         write_stream(tmp_path / "small.rfv", failing())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_the_units_pass_through_a_file_object(units):
+    """What an encoder raises is not an error of the file."""
+
+    def failing():
+        yield from units[:3]
+        raise TypeError("of the encoder")
+
+    with pytest.raises(TypeError, match="of the encoder"):
+        write_stream(io.BytesIO(), failing())
 
 
 def test_the_index_points_at_the_gops(stream):
