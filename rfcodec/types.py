@@ -19,13 +19,15 @@ Frame = UInt8[np.ndarray, "y x 3"]
 class VideoFormat:
     """Size, length and speed of a video: width and height in pixels, fps in frames per second.
 
-    num_frames is 0 in a header that leaves the length to the end mark, else at least 1.
+    num_frames is 0 in a header that leaves the length to the end mark, else at least 1. sample_aspect is the width of a
+    pixel over its height.
     """
 
     width: int
     height: int
     num_frames: int
     fps: Fraction
+    sample_aspect: Fraction = Fraction(1)
 
     @property
     def pixels(self) -> int:

@@ -6,13 +6,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rfcodec import __version__
+from rfcodec.cli.decode import decode
+from rfcodec.cli.encode import encode
+from rfcodec.cli.options import (
+    AsJson,
+    ClosingSteps,
+    Device,
+    Frames,
+    Offload,
+    Overrides,
+    Preset,
+    Realism,
+    Threads,
+    Weights,
+    Where,
+    err,
+    out,
+    runtime,
+)
 from rfcodec.cli.sweep import sweep
-from rfcodec.errors import ConfigError
 from rfcodec.support.command_line import SeveralValues, guarded
 from rfcodec.support.words import parse_frames, parse_raw, parse_settings, parse_size, parse_words
 
@@ -24,35 +40,6 @@ app = typer.Typer(
 )
 backbones_app = typer.Typer()
 app.add_typer(backbones_app, name="backbones")
-out = Console()
-err = Console(stderr=True)
-
-Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A up to but not including B of the source.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Device = Annotated[str, typer.Option(help="Torch device.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
-Preset = Annotated[str, typer.Option(help="default, fast or gvcc.")]
-Offload = Annotated[str, typer.Option(help="Parts that wait in main memory: none, model, group, sequential.")]
-Jobs = Annotated[int, typer.Option(help="Workers that share the GOPs, in modes whose GOPs are independent.")]
-ExecutorName = Annotated[str, typer.Option("--executor", help="Where those run: local, ray, slurm.")]
-ExecutorOptions = Annotated[
-    list[str] | None, typer.Option("--executor-set", metavar="NAME=VALUE", help="address=auto, gpus=1, slurm_partition=...")
-]
-Where = Annotated[
-    str | None, typer.Option("--backbone", help="Where the weights are, if not where the file says: folder or hub id.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--override", metavar="NAME=VALUE", help="A backbone option that this machine sets otherwise."),
-]
-Realism = Annotated[
-    float,
-    typer.Option(help="From the same bits: 0 the picture of least error, 1 the stream's own, up to 2 more variance."),
-]
-ClosingSteps = Annotated[int | None, typer.Option(help="Closing steps of what is shown; default: the stream's own.")]
-Weights = Annotated[
-    Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -69,102 +56,8 @@ def _root(
     logging.getLogger("rfcodec.stream").setLevel(logging.INFO)  # tells that digests agree on another arithmetic
 
 
-@app.command()
-def encode(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")],
-    target: Annotated[Path, typer.Argument(metavar="OUT.rfv", help="File to write.")],
-    mode: Annotated[str | None, typer.Option(help="t2v (default), i2v, flf2v or a plugin.")] = None,
-    bpp: Annotated[float | None, typer.Option(help="Budget: bits per pixel of the whole file.")] = None,
-    kbps: Annotated[float | None, typer.Option(help="The same budget in kilobits per second.")] = None,
-    size_bytes: Annotated[int | None, typer.Option("--bytes", help="The same budget in bytes.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Name, folder or hub id; see `rfcodec backbones`.")] = None,
-    gop: Annotated[int | None, typer.Option(help="Most frames of a GOP.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Model evaluations of a GOP.")] = None,
-    codebook: Annotated[str | None, typer.Option(help="See `rfcodec codebooks`.")] = None,
-    still: Annotated[str | None, typer.Option(help="Still coder of reference frames: avif, trajectory, png.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="Text that conditions every GOP, sent in the file.")] = None,
-    caption: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Have the prompt written: auto, hub id or folder of a captioner.")
-    ] = None,
-    frames: Frames = ":",
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
-    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
-    roi: Annotated[
-        Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
-    ] = None,
-    preset: Preset = "default",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
-    ] = None,
-    recon: Annotated[Path | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
-    device: Device = "cpu",
-    threads: Threads = None,
-    offload: Offload = "none",
-    jobs: Jobs = 1,
-    executor: ExecutorName = "local",
-    executor_options: ExecutorOptions = None,
-    as_json: AsJson = False,
-) -> None:
-    """Code a video into one self-contained file of at most the budget."""
-    from rfcodec.api import encode_with
-    from rfcodec.cli.console import EncodeProgress, encode_report
-    from rfcodec.presets import configure
-    from rfcodec.video.reader import open_video
-
-    named = {
-        "mode": mode,
-        "bpp": bpp,
-        "kbps": kbps,
-        "bytes": size_bytes,
-        "backbone": backbone,
-        "gop": gop,
-        "trajectory.steps": steps,
-        "codebook.name": codebook,
-        "still": still,
-        "prompt": prompt,
-        "roi": roi,
-    }
-    chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
-    if caption is not None and "prompt" in chosen:
-        raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    layout = parse_raw(raw) if raw else None
-    stream, effort = configure(preset, chosen)
-    with (
-        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, raw=layout) as video,
-        EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
-    ):
-        if caption is not None:
-            stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
-        shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
-        result = encode_with(video, target, stream, effort, _runtime(device, threads, offload, **shared), watcher)
-    encode_report(out, result, watcher, stream.mode, as_json)
-
-
-@app.command()
-def decode(
-    source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help=".mkv (lossless), .mp4 (H.264), .y4m or .yuv")],
-    frames: Frames = ":",
-    partial: Annotated[bool, typer.Option("--partial", help="Decode what is intact of a damaged file.")] = False,
-    realism: Realism = 1.0,
-    closing_steps: ClosingSteps = None,
-    backbone: Where = None,
-    overrides: Overrides = None,
-    device: Device = "cpu",
-    threads: Threads = None,
-    offload: Offload = "none",
-    jobs: Jobs = 1,
-    executor: ExecutorName = "local",
-    executor_options: ExecutorOptions = None,
-) -> None:
-    """Turn a file back into a video."""
-    from rfcodec.cli.console import decode_to_file
-
-    shown = {"realism": realism, "closing_steps": closing_steps}
-    shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
-    moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
-    runtime = _runtime(device, threads, offload, **moved, **shown, **shared)
-    decode_to_file(err, source, target, parse_frames(frames), partial, runtime)
+app.command()(encode)
+app.command()(decode)
 
 
 @app.command()
@@ -198,8 +91,8 @@ def verify(
 
     layout = parse_raw(raw) if raw else None
     shown = {"realism": realism, "closing_steps": closing_steps}
-    runtime = _runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
-    result = run(source, against, parse_frames(frames), layout, lpips_weights, runtime)
+    where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
+    result = run(source, against, parse_frames(frames), layout, lpips_weights, where)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:
         raise typer.Exit(1)
@@ -229,8 +122,8 @@ def calibrate(
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
     with calibration_watcher(err, silent=as_json) as watch:
-        runtime = _runtime(device, threads, offload)
-        found = measure(clips, stream, runtime, size=parse_size(size) if size else None, gops=gops, watch=watch)
+        where = runtime(device, threads, offload)
+        found = measure(clips, stream, where, size=parse_size(size) if size else None, gops=gops, watch=watch)
     calibration_report(out, found, as_json)
 
 
@@ -322,21 +215,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row.values()))
     out.print(table)
-
-
-def _caption(video: Any, model: str, device: str, silent: bool) -> str:
-    from rfcodec.api import caption
-
-    text = caption(video, model, device=device)
-    if not silent:
-        err.print(f"caption: {escape(text)}", highlight=False, soft_wrap=True)
-    return text
-
-
-def _runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:
-    from rfcodec.presets import runtime
-
-    return runtime(device=device, threads=threads, offload=offload, **more)
 
 
 def main() -> None:

@@ -1,0 +1,49 @@
+"""The command that turns a stream back into a video."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rfcodec.cli.options import (
+    ClosingSteps,
+    Device,
+    ExecutorName,
+    ExecutorOptions,
+    Frames,
+    Jobs,
+    Offload,
+    Overrides,
+    Realism,
+    Threads,
+    Where,
+    err,
+    runtime,
+)
+from rfcodec.support.words import parse_frames, parse_settings, parse_words
+
+
+def decode(
+    source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help=".mkv (lossless), .mp4 (H.264), .y4m or .yuv")],
+    frames: Frames = ":",
+    partial: Annotated[bool, typer.Option("--partial", help="Decode what is intact of a damaged file.")] = False,
+    realism: Realism = 1.0,
+    closing_steps: ClosingSteps = None,
+    backbone: Where = None,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    offload: Offload = "none",
+    jobs: Jobs = 1,
+    executor: ExecutorName = "local",
+    executor_options: ExecutorOptions = None,
+) -> None:
+    """Turn a file back into a video."""
+    from rfcodec.cli.console import decode_to_file
+
+    shown = {"realism": realism, "closing_steps": closing_steps}
+    shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
+    moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
+    where = runtime(device, threads, offload, **moved, **shown, **shared)
+    decode_to_file(err, source, target, parse_frames(frames), partial, where)

@@ -1,0 +1,103 @@
+"""The command that codes a video."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from rfcodec.cli.options import (
+    AsJson,
+    Device,
+    ExecutorName,
+    ExecutorOptions,
+    Frames,
+    Jobs,
+    Offload,
+    Preset,
+    Threads,
+    err,
+    out,
+    runtime,
+)
+from rfcodec.errors import ConfigError
+from rfcodec.support.words import parse_frames, parse_raw, parse_settings, parse_size, parse_words
+
+
+def encode(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.rfv", help="File to write.")],
+    mode: Annotated[str | None, typer.Option(help="t2v (default), i2v, flf2v or a plugin.")] = None,
+    bpp: Annotated[float | None, typer.Option(help="Budget: bits per pixel of the whole file.")] = None,
+    kbps: Annotated[float | None, typer.Option(help="The same budget in kilobits per second.")] = None,
+    size_bytes: Annotated[int | None, typer.Option("--bytes", help="The same budget in bytes.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Name, folder or hub id; see `rfcodec backbones`.")] = None,
+    gop: Annotated[int | None, typer.Option(help="Most frames of a GOP.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Model evaluations of a GOP.")] = None,
+    codebook: Annotated[str | None, typer.Option(help="See `rfcodec codebooks`.")] = None,
+    still: Annotated[str | None, typer.Option(help="Still coder of reference frames: avif, trajectory, png.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text that conditions every GOP, sent in the file.")] = None,
+    caption: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Have the prompt written: auto, hub id or folder of a captioner.")
+    ] = None,
+    frames: Frames = ":",
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    roi: Annotated[
+        Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
+    ] = None,
+    preset: Preset = "default",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
+    ] = None,
+    recon: Annotated[Path | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    offload: Offload = "none",
+    jobs: Jobs = 1,
+    executor: ExecutorName = "local",
+    executor_options: ExecutorOptions = None,
+    as_json: AsJson = False,
+) -> None:
+    """Code a video into one self-contained file of at most the budget."""
+    from rfcodec.api import encode_with
+    from rfcodec.cli.console import EncodeProgress, encode_report
+    from rfcodec.presets import configure
+    from rfcodec.video.reader import open_video
+
+    named = {
+        "mode": mode,
+        "bpp": bpp,
+        "kbps": kbps,
+        "bytes": size_bytes,
+        "backbone": backbone,
+        "gop": gop,
+        "trajectory.steps": steps,
+        "codebook.name": codebook,
+        "still": still,
+        "prompt": prompt,
+        "roi": roi,
+    }
+    chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
+    if caption is not None and "prompt" in chosen:
+        raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
+    layout = parse_raw(raw) if raw else None
+    stream, effort = configure(preset, chosen)
+    with (
+        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, raw=layout) as video,
+        EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
+    ):
+        if caption is not None:
+            stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
+        shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
+        result = encode_with(video, target, stream, effort, runtime(device, threads, offload, **shared), watcher)
+    encode_report(out, result, watcher, stream.mode, as_json)
+
+
+def _caption(video: Any, model: str, device: str, silent: bool) -> str:
+    from rfcodec.api import caption
+
+    text = caption(video, model, device=device)
+    if not silent:
+        err.print(f"caption: {escape(text)}", highlight=False, soft_wrap=True)
+    return text
