@@ -195,6 +195,7 @@ def test_the_command_line_is_frozen():
         "--device",
         "--threads",
         "--offload",
+        "--fetch",
         "--jobs",
         "--executor",
         "--executor-set",

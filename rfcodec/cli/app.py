@@ -16,6 +16,7 @@ from rfcodec.cli.options import (
     AsJson,
     ClosingSteps,
     Device,
+    Fetch,
     Frames,
     Offload,
     Overrides,
@@ -83,6 +84,7 @@ def verify(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     as_json: AsJson = False,
 ) -> None:
     """Decode, check digests, and measure against the source at the file's size."""
@@ -91,7 +93,9 @@ def verify(
 
     layout = parse_raw(raw) if raw else None
     shown = {"realism": realism, "closing_steps": closing_steps}
-    where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
+    where = runtime(
+        device, threads, offload, fetch=fetch, weights=backbone, overrides=parse_settings(overrides or []), **shown
+    )
     result = run(source, against, parse_frames(frames), layout, lpips_weights, where)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:
@@ -113,6 +117,7 @@ def calibrate(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure once how information is spread over time; `encode --set profile=backbone` then needs no pilot pass."""
@@ -122,7 +127,7 @@ def calibrate(
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
     with calibration_watcher(err, silent=as_json) as watch:
-        where = runtime(device, threads, offload)
+        where = runtime(device, threads, offload, fetch=fetch)
         found = measure(clips, stream, where, size=parse_size(size) if size else None, gops=gops, watch=watch)
     calibration_report(out, found, as_json)
 

@@ -10,6 +10,7 @@ from rfcodec.cli.options import (
     Device,
     ExecutorName,
     ExecutorOptions,
+    Fetch,
     Frames,
     Jobs,
     Offload,
@@ -35,6 +36,7 @@ def decode(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
@@ -45,5 +47,5 @@ def decode(
     shown = {"realism": realism, "closing_steps": closing_steps}
     shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
     moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
-    where = runtime(device, threads, offload, **moved, **shown, **shared)
+    where = runtime(device, threads, offload, fetch=fetch, **moved, **shown, **shared)
     decode_to_file(err, source, target, parse_frames(frames), partial, where)

@@ -11,6 +11,7 @@ from rfcodec.cli.options import (
     Device,
     ExecutorName,
     ExecutorOptions,
+    Fetch,
     Frames,
     Jobs,
     Offload,
@@ -54,6 +55,7 @@ def encode(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
@@ -90,7 +92,9 @@ def encode(
         if caption is not None:
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
         shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
-        result = encode_with(video, target, stream, effort, runtime(device, threads, offload, **shared), watcher)
+        result = encode_with(
+            video, target, stream, effort, runtime(device, threads, offload, fetch=fetch, **shared), watcher
+        )
     encode_report(out, result, watcher, stream.mode, as_json)
 
 
