@@ -5,11 +5,12 @@
 Codes each clip at each size by each rule in T2V, at equal bytes. A JSON below --out has the points; the same command goes
 on where it was stopped. Half a minute to minutes a point.
 
-    python benchmarks/edges.py again benchmarks/results/edges/*.json
+    python benchmarks/edges.py again benchmarks/results/edges/*.json --into docs/tiny.md
 
-prints the tables of such JSON files again.
+prints the tables of such JSON files again, or fills those of a document, from `<!-- table edges-NAME 0 -->` on.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import rfcodec
-from rfcodec.evaluation.report.grids import Grid, read, show, write
+from rfcodec.evaluation.report.grids import Grid, fill, read, show, write
 from rfcodec.metrics.fidelity import psnr
 from rfcodec.metrics.lpips import Lpips
 from rfcodec.research import Backbone, Frames, Watcher
@@ -55,7 +56,7 @@ def by_torch(mode: str) -> Fill:
     return lambda features, right, bottom: functional.pad(features, (0, right, 0, bottom), mode=mode)
 
 
-OWN, SOURCE = "own", "source"  # what the backbone does; the frames filled up, and coded whole
+SOURCE = "source"  # the frames are filled up by their mirror image and coded whole
 RULES: dict[str, Fill] = {
     "mirror": mirrored,
     "replicate": by_torch("replicate"),
@@ -92,7 +93,7 @@ class Keep(Watcher):
 def backbone_of(name: str, rule: str) -> Backbone:
     """The backbone of a rule."""
     network, card = read_network(name)
-    filled = Filled(network, RULES[rule]) if rule in RULES else network
+    filled = Filled(network, RULES.get(rule, mirrored))
     return TinyBackbone(name, cast(Any, filled), card, TinyOptions())
 
 
@@ -128,7 +129,7 @@ def measure(
     out: Annotated[Path, typer.Option(help="JSON file of the points.")] = Path("benchmarks/results/edges/tiny-fast.json"),
     preset: Annotated[str, typer.Option(help=" or ".join(NETWORKS))] = "fast",
     sizes: Annotated[str, typer.Option(help="Sizes, separated by commas.")] = ",".join(SIZES),
-    rules: Annotated[str, typer.Option(help=f"{OWN}, {SOURCE} or of {', '.join(RULES)}.")] = f"replicate,{OWN}",
+    rules: Annotated[str, typer.Option(help=f"Of {', '.join(RULES)}, {SOURCE}.")] = "replicate,mirror",
     frames: Annotated[int, typer.Option(help="Frames of each clip, one GOP.")] = 9,
     bpp: Annotated[float, typer.Option(help="Bits a pixel of what is shown.")] = 0.05,
 ) -> None:
@@ -152,22 +153,31 @@ def measure(
 
 
 @app.command()
-def again(results: Annotated[list[Path], typer.Argument(metavar="JSON...", help="Files of points.")]) -> None:
+def again(
+    results: Annotated[list[Path], typer.Argument(metavar="JSON...", help="Files of points.")],
+    into: Annotated[Path | None, typer.Option(help="Document whose marked tables are filled again.")] = None,
+) -> None:
     """Prints the tables of points that are measured."""
-    show([table(path.stem, read(path)) for path in results])
+    tables = {f"edges-{path.stem}": [table(path.stem, read(path))] for path in results}
+    if into:
+        fill(into, tables)
+    for grids in tables.values() if not into else ():
+        show(grids)
 
 
-def table(title: str, points: Sequence[Point]) -> Grid:
+def table(name: str, points: Sequence[Point]) -> Grid:
     """Means over the clips, a row for each size and rule."""
-    head = ("size", "rule", "PSNR dB", "LPIPS", "last row", "bottom 8", "right 8", "top 8", "left 8", "inner", "clips")
+    head = ("size", "frames", "rule", "PSNR dB", "LPIPS", "last row", "bottom 8", "right 8", "top 8", "left 8", "inside")
     names = ("psnr", "lpips", "last_row", "bottom", "right", "top", "left", "inner")
-    digits = (2, 4, *[1] * 6)
+    digits = (2, 3, *[0] * 6)
     rows: list[list[str]] = []
-    for size, rule in dict.fromkeys((point["size"], point["rule"]) for point in points):
-        some = [point for point in points if (point["size"], point["rule"]) == (size, rule)]
+    keys = dict.fromkeys((point["size"], point["frames"], point["rule"]) for point in points)
+    for key in sorted(keys, key=lambda key: math.prod(parse_size(key[0]))):
+        some = [point for point in points if (point["size"], point["frames"], point["rule"]) == key]
         means = [f"{np.mean([point[n] for point in some]):.{d}f}" for n, d in zip(names, digits, strict=True)]
-        rows.append([size, rule, *means, str(len(some))])
-    return Grid(title, head, rows)
+        rows.append([*map(str, key), *means])
+    clips = len({point["clip"] for point in points})
+    return Grid(f"{name}, T2V, means over {clips} clips; squared errors in grey levels", head, rows)
 
 
 if __name__ == "__main__":
