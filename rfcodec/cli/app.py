@@ -2,6 +2,7 @@
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,17 +21,19 @@ from rfcodec.cli.options import (
     Offload,
     Overrides,
     Preset,
+    Raw,
     Realism,
     Threads,
     Weights,
     Where,
     err,
     out,
+    read_options,
     runtime,
 )
 from rfcodec.cli.sweep import sweep
 from rfcodec.support.command_line import SeveralValues, guarded
-from rfcodec.support.words import parse_frames, parse_raw, parse_settings, parse_size, parse_words
+from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
 
 app = typer.Typer(
     help="A zero-shot video codec engine: a pretrained rectified-flow video model is the codec.",
@@ -74,7 +77,7 @@ def verify(
     source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
     against: Annotated[Path, typer.Option(help="The video that was encoded.")],
     frames: Frames = ":",
-    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    raw: Raw = None,
     lpips_weights: Weights = None,
     realism: Realism = 1.0,
     closing_steps: ClosingSteps = None,
@@ -89,10 +92,10 @@ def verify(
     from rfcodec.cli.console import verify_report
     from rfcodec.cli.verify import verify as run
 
-    layout = parse_raw(raw) if raw else None
+    reading = read_options(raw)
     shown = {"realism": realism, "closing_steps": closing_steps}
     where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
-    result = run(source, against, parse_frames(frames), layout, lpips_weights, where)
+    result = run(source, against, parse_frames(frames), reading, lpips_weights, where)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:
         raise typer.Exit(1)
@@ -119,11 +122,13 @@ def calibrate(
     from rfcodec.cli.console import calibration_report, calibration_watcher
     from rfcodec.coding.calibrate import calibrate as measure
     from rfcodec.presets import configure
+    from rfcodec.video.reader import open_video
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
+    opened = partial(open_video, size=parse_size(size) if size else None)
     with calibration_watcher(err, silent=as_json) as watch:
         where = runtime(device, threads, offload)
-        found = measure(clips, stream, where, size=parse_size(size) if size else None, gops=gops, watch=watch)
+        found = measure(clips, stream, where, gops=gops, open_clip=opened, watch=watch)
     calibration_report(out, found, as_json)
 
 

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from rfcodec.support.words import parse_raw
+
 out = Console()
 err = Console(stderr=True)
 
 Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A up to but not including B of the source.")]
+Raw = Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Device = Annotated[str, typer.Option(help="Torch device.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
@@ -35,6 +38,13 @@ ClosingSteps = Annotated[int | None, typer.Option(help="Closing steps of what is
 Weights = Annotated[
     Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")
 ]
+
+
+def read_options(raw: str | None) -> Any:
+    """How the source is read; raises ConfigError."""
+    from rfcodec.video.reader import ReadOptions
+
+    return ReadOptions(parse_raw(raw) if raw else None)
 
 
 def runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:

@@ -16,7 +16,7 @@ from PIL import Image
 from rfcodec.errors import FrameSizeError, VideoReadError
 from rfcodec.types import Frame, Frames, RawLayout, VideoFormat
 from rfcodec.video.colour import Plane, Planes, planes_of, split_planes
-from rfcodec.video.reader import DEFAULT_FPS, Video, check_span, open_video
+from rfcodec.video.reader import DEFAULT_FPS, ReadOptions, Video, check_span, open_video
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -133,7 +133,7 @@ class RawPlanes:
     """The planes of a raw yuv420p file of 8 bits, read where they lie."""
 
     def __init__(self, path: Path, layout: RawLayout) -> None:
-        with closing(open_video(path, frames=(0, 1), raw=layout)):
+        with closing(open_video(path, frames=(0, 1), reading=ReadOptions(layout))):
             count = path.stat().st_size // layout.frame_bytes
         self.format = VideoFormat(layout.width, layout.height, count, layout.fps)
         self._path, self._frame_bytes = path, layout.frame_bytes
