@@ -16,14 +16,19 @@ from rfcodec.cli.encode import encode
 from rfcodec.cli.options import (
     AsJson,
     ClosingSteps,
+    Deinterlace,
     Device,
+    Fps,
     Frames,
     Offload,
     Overrides,
     Preset,
     Raw,
     Realism,
+    StreamNumber,
+    Strict,
     Threads,
+    Vfr,
     Weights,
     Where,
     err,
@@ -57,6 +62,7 @@ def _root(
 ) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("rfcodec.stream").setLevel(logging.INFO)  # tells that digests agree on another arithmetic
+    logging.getLogger("rfcodec.video").setLevel(logging.INFO)  # tells what is done to the source
 
 
 app.command()(encode)
@@ -78,6 +84,11 @@ def verify(
     against: Annotated[Path, typer.Option(help="The video that was encoded.")],
     frames: Frames = ":",
     raw: Raw = None,
+    fps: Fps = None,
+    vfr: Vfr = "cfr",
+    video_stream: StreamNumber = None,
+    strict: Strict = False,
+    deinterlace: Deinterlace = True,
     lpips_weights: Weights = None,
     realism: Realism = 1.0,
     closing_steps: ClosingSteps = None,
@@ -92,7 +103,7 @@ def verify(
     from rfcodec.cli.console import verify_report
     from rfcodec.cli.verify import verify as run
 
-    reading = read_options(raw)
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     shown = {"realism": realism, "closing_steps": closing_steps}
     where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
     result = run(source, against, parse_frames(frames), reading, lpips_weights, where)
@@ -109,6 +120,11 @@ def calibrate(
     gop: Annotated[int, typer.Option(help="Frames of a GOP.")] = 33,
     gops: Annotated[int, typer.Option(help="Most GOPs of each clip.", min=1)] = 4,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    fps: Fps = None,
+    vfr: Vfr = "cfr",
+    video_stream: StreamNumber = None,
+    strict: Strict = False,
+    deinterlace: Deinterlace = True,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance_scale=5"),
@@ -125,7 +141,8 @@ def calibrate(
     from rfcodec.video.reader import open_video
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
-    opened = partial(open_video, size=parse_size(size) if size else None)
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace)
+    opened = partial(open_video, size=parse_size(size) if size else None, reading=reading)
     with calibration_watcher(err, silent=as_json) as watch:
         where = runtime(device, threads, offload)
         found = measure(clips, stream, where, gops=gops, open_clip=opened, watch=watch)

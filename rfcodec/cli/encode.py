@@ -8,15 +8,20 @@ from rich.markup import escape
 
 from rfcodec.cli.options import (
     AsJson,
+    Deinterlace,
     Device,
     ExecutorName,
     ExecutorOptions,
+    Fps,
     Frames,
     Jobs,
     Offload,
     Preset,
     Raw,
+    StreamNumber,
+    Strict,
     Threads,
+    Vfr,
     err,
     out,
     read_options,
@@ -45,6 +50,11 @@ def encode(
     frames: Frames = ":",
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
     raw: Raw = None,
+    fps: Fps = None,
+    vfr: Vfr = "cfr",
+    video_stream: StreamNumber = None,
+    strict: Strict = False,
+    deinterlace: Deinterlace = True,
     roi: Annotated[
         Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
     ] = None,
@@ -83,7 +93,7 @@ def encode(
     chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    reading = read_options(raw)
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     stream, effort = configure(preset, chosen)
     with (
         open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, reading=reading) as video,
@@ -93,7 +103,7 @@ def encode(
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
         shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
         result = encode_with(video, target, stream, effort, runtime(device, threads, offload, **shared), watcher)
-    encode_report(out, result, watcher, stream.mode, as_json)
+    encode_report(out, result, watcher, stream.mode, video.report, as_json)
 
 
 def _caption(video: Any, model: str, device: str, silent: bool) -> str:

@@ -1,6 +1,7 @@
 """The filters of FFmpeg that make RGB of a file's decoded frames."""
 
 from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
 
 import av.filter
 import numpy as np
@@ -9,25 +10,47 @@ from av.video.frame import VideoFrame
 
 from rfcodec.types import Frame
 from rfcodec.video.colour import to_rgb
+from rfcodec.video.orientation import Filters
 from rfcodec.video.probe import Probe
 
-Filters = list[tuple[str, str]]  # name and arguments
+
+def rgb_frames(found: Probe, size: tuple[int, int], start: int) -> Generator[Frame]:
+    """Frames of (width, height) as they are shown, from number `start` on."""
+    first = start if found.begins is None else int(np.searchsorted(found.begins, start, side="right")) - 1
+    lead = min(first, 1) if found.interlaced else 0  # a deinterlacer looks at the frame before
+    decoded = islice(found.source.frames(), first - lead, None)
+    pictures = islice(filtered(decoded, to_rgb_filters(found, size)), lead, None)
+    if found.begins is None:
+        yield from pictures
+        return
+    for picture, begin, end in zip(pictures, found.begins[first:], found.begins[first + 1 :], strict=False):
+        for _ in range(max(begin, start), end):
+            yield picture
 
 
-def to_frames(found: Probe, size: tuple[int, int], start: int) -> Filters:
-    """The chain that makes RGB frames of (width, height) from frame `start` of the file on."""
+def to_rgb_filters(found: Probe, size: tuple[int, int]) -> Filters:
+    """The chain from decoded frames to RGB frames of (width, height)."""
     algorithm = "bicubic" if size == (found.format.width, found.format.height) else "lanczos"
-    return [("trim", f"start_frame={start}"), ("scale", to_rgb(found.colour, size, algorithm)), ("format", "rgb24")]
+    deinterlace = [("bwdif", "mode=send_frame:deint=interlaced")] if found.interlaced else []
+    return [*deinterlace, *found.orientation.filters, ("scale", to_rgb(found.colour, size, algorithm)), ("format", "rgb24")]
 
 
 def filtered(frames: Iterable[VideoFrame], filters: Filters) -> Generator[Frame]:
-    """What a chain that ends in rgb24 makes of decoded frames."""
-    graph: av.filter.Graph | None = None
+    """What a chain that ends in rgb24 and gives a frame for a frame makes of decoded frames.
+
+    PyAV itself, as imageio takes the first stream and makes no new graph where frames change their size.
+    """
+    graph, kind = None, None
     for frame in frames:
-        # the graph is made for the first frame, since a container may be wrong about size and layout of samples
-        graph = graph or _graph(frame, filters)
+        if graph is None or kind != (frame.width, frame.height, frame.format.name):
+            yield from _drained(graph)
+            graph, kind = _graph(frame, filters), (frame.width, frame.height, frame.format.name)
         graph.push(frame)
         yield from _pulled(graph)
+    yield from _drained(graph)
+
+
+def _drained(graph: av.filter.Graph | None) -> Iterator[Frame]:
     if graph is not None:
         graph.push(None)
         yield from _pulled(graph)
@@ -41,7 +64,7 @@ def _graph(frame: VideoFrame, filters: Filters) -> av.filter.Graph:
     return graph
 
 
-def _pulled(graph: av.filter.Graph) -> Iterator[np.ndarray]:
+def _pulled(graph: av.filter.Graph) -> Iterator[Frame]:
     while True:
         try:
             yield graph.vpull().to_ndarray()

@@ -47,13 +47,13 @@ def as_video(
         yield video
 
 
-def parse_speed(fps: Fraction | float | None) -> Fraction | None:
+def parse_speed(fps: Fraction | float | str | None) -> Fraction | None:
     """Frames per second as a fraction of small terms, None for None; raises InputError."""
     if fps is None:
         return None
     try:
         speed = Fraction(fps).limit_denominator(1001)
-    except (ValueError, OverflowError, TypeError):
+    except (ValueError, OverflowError, TypeError, ZeroDivisionError):
         speed = Fraction(0)
     if speed <= 0:
         raise InputError(f"fps is {fps}; legal: a number above 0, in frames per second")

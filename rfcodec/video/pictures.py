@@ -3,6 +3,7 @@
 import re
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -85,8 +86,8 @@ class View:
         start, stop = frames[0] or 0, video.format.num_frames if frames[1] is None else frames[1]
         check_span(start, stop, video.format.num_frames)
         self._video, self._start, self._size = video, start, size
-        width, height = size or (video.format.width, video.format.height)
-        self.format = VideoFormat(width, height, stop - start, video.format.fps)
+        self.format = replace(video.format, num_frames=stop - start)
+        self.format = self.format.scaled(*size) if size else self.format
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop) of the view; raises FrameRangeError outside 0 <= start < stop <= num_frames."""

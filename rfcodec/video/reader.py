@@ -1,6 +1,7 @@
 """Videos span by span: what FFmpeg can read becomes uint8 RGB; arrays are videos too."""
 
-from collections.abc import Callable, Generator
+import logging
+from collections.abc import Generator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 
 from rfcodec.errors import FrameRangeError, VideoReadError
 from rfcodec.types import Frame, Frames, RawLayout, VideoFormat
-from rfcodec.video.filters import Filters, filtered, to_frames
-from rfcodec.video.probe import probe
+from rfcodec.video.filters import rgb_frames
+from rfcodec.video.probe import Probe, probe
 from rfcodec.video.source import DEFAULT_FPS, ReadOptions, Source, check_fps, check_size, read_errors
 from rfcodec.video.writer import VideoWriter, check_frames
+
+log = logging.getLogger(__name__)
 
 __all__ = ["DEFAULT_FPS", "ArrayVideo", "RawLayout", "ReadOptions", "Video", "VideoReader", "VideoWriter", "open_video"]
 
@@ -57,9 +60,10 @@ class VideoReader:
     once. A span that begins before the last one opens the file again. Close it, or use it in a `with` statement.
     """
 
-    def __init__(self, source: Source, video_format: VideoFormat, filters: Callable[[int], Filters]) -> None:
+    def __init__(self, found: Probe, video_format: VideoFormat, first: int) -> None:
         self.format = video_format
-        self._source, self._filters = source, filters
+        self.report = found.report
+        self._found, self._first = found, first
         self._begin(0)
 
     def read(self, start: int, stop: int) -> Frames:
@@ -97,8 +101,9 @@ class VideoReader:
         self._decoder = self._open(start)
 
     def _open(self, start: int) -> Generator[Frame]:
-        with read_errors(self._source.path):
-            yield from filtered(self._source.frames(), self._filters(start))
+        size = self.format.width, self.format.height
+        with read_errors(self._found.source.path):
+            yield from rgb_frames(self._found, size, self._first + start)
 
     def _extend(self, held: np.ndarray, count: int) -> np.ndarray:
         span = np.empty((count, self.format.height, self.format.width, 3), np.uint8)
@@ -110,7 +115,7 @@ class VideoReader:
     def _decode(self) -> Frame:
         frame = next(self._decoder, None)
         if frame is None:
-            raise VideoReadError(f"{self._source.path}: ended before its last frame; was it changed while being read?")
+            raise VideoReadError(f"{self._found.source.path}: ended before its last frame; was it changed while being read?")
         return frame
 
 
@@ -138,9 +143,12 @@ def open_video(
     found = probe(source, stop)
     stop = found.format.num_frames if stop is None else stop
     check_span(first, stop, found.format.num_frames)
-    width, height = size or (found.format.width, found.format.height)
-    shown = replace(found.format, width=width, height=height, num_frames=stop - first)
-    return VideoReader(source, shown, lambda start: to_frames(found, (width, height), first + start))
+    shown = replace(found.format, num_frames=stop - first)
+    shown = shown.scaled(*size) if size else shown
+    if shown.sample_aspect != 1:
+        aspect = f"{shown.sample_aspect.numerator}:{shown.sample_aspect.denominator}"
+        log.info("%s: %dx%d pixels of aspect %s, which the file keeps", path, shown.width, shown.height, aspect)
+    return VideoReader(found, shown, first)
 
 
 def _check_order(start: int, stop: int | None) -> None:

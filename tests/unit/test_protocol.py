@@ -114,7 +114,7 @@ def test_a_clip_without_a_whole_gop_is_refused(raw_clip):
 @pytest.mark.parametrize(("mode", "frames"), [("t2v", 10), ("i2v", 10), ("flf2v", 9)])
 def test_papers_take_the_first_gops_alone(raw_clip, mode, frames):
     video = SMALL.open(raw_clip, mode)
-    assert video.format == VideoFormat(20, 16, frames, Fraction(120))
+    assert video.format == VideoFormat(20, 16, frames, Fraction(120), Fraction(32 * 16, 24 * 20))
     with pytest.raises(FrameRangeError):
         video.read(0, frames + 1)
 
