@@ -171,7 +171,7 @@ def _shown(source: Source, speed: _Speed, look: _Look) -> tuple[Fraction, np.nda
     if not _resampled(source):
         return speed.said, None
     changed = f"{np.sum(np.diff(begins) > 1)} frames held, {np.sum(np.diff(begins) == 0)} dropped"
-    log.info("%s: variable frame rate, resampled to %s frames per second: %s", source.path, speed.rate, changed)
+    log.info("%s: frames at variable intervals, resampled to %s frames per second: %s", source.path, speed.rate, changed)
     return speed.rate, begins
 
 
