@@ -79,10 +79,11 @@ def encode(
     """Encodes frames [A, B) of a video, scaled to (width, height), into the file `out`, a path or a binary file.
 
     A video is a path, bytes or a binary file of a container; an array or a tensor, uint8 RGB t y x 3; PIL pictures; or an
-    object with `format` and `read`. Settings are the fields of StreamConfig and EncoderConfig, with `__` for dots:
-    mode="i2v", bpp=0.05, trajectory__eta=0.9, codebook__memory=8; `steps` is trajectory__steps. `backbone` is a name, a
-    folder, a hub id, a live pipeline of diffusers or an object of the protocol Backbone. `watcher` is told of every coded
-    step. With `measure` every GOP is decoded for its PSNR. Raises ConfigError, InputError, BackboneError, OutputError.
+    object with `format` and `read`. `reading` says how files are read, `fps` the speed of a file or of arrays. Settings are
+    the fields of StreamConfig and EncoderConfig, with `__` for dots: mode="i2v", bpp=0.05, trajectory__eta=0.9,
+    codebook__memory=8; `steps` is trajectory__steps. `backbone` is a name, a folder, a hub id, a live pipeline of diffusers
+    or an object of the protocol Backbone. `watcher` is told of every coded step. With `measure` every GOP is decoded for
+    its PSNR. Raises ConfigError, InputError, BackboneError, OutputError.
     """
     named = {name.replace("__", "."): value for name, value in settings.items()}
     if steps is not None:

@@ -1,13 +1,12 @@
 """Files as other programs write them, against the ffmpeg program's own decoding of the same file."""
 
 import logging
-import subprocess
 import warnings
 from fractions import Fraction
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
+from source_files import H264, copy, ffmpeg, make, shortened
 
 from rfcodec.errors import ConfigError, DamageWarning, InputError, VideoReadError
 from rfcodec.video.pictures import FilePlanes
@@ -15,27 +14,8 @@ from rfcodec.video.rates import Timeline, frame_rate
 from rfcodec.video.reader import ReadOptions, open_video
 
 NTSC = Fraction(30000, 1001)
-H264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
 EXACT = "scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:in_color_matrix=bt601:out_range=full"
 SAME = 0.5  # levels: another release of FFmpeg rounds otherwise
-
-
-def ffmpeg(*words):
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *map(str, words)]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
-def make(path, *words, rate=25, count=12, size="64x48", filters="null"):
-    """A clip of moving patterns; `words` say how it is coded."""
-    source = f"testsrc2=s={size}:r={rate},{filters},trim=end_frame={count}"
-    ffmpeg("-f", "lavfi", "-i", source, *words, path)
-    return path
-
-
-def copy(source, path, *words, before=()):
-    """The same stream in another file."""
-    ffmpeg(*before, "-i", source, "-c", "copy", *words, path)
-    return path
 
 
 def decoded(path, width, height, *words, filters="null"):
@@ -246,7 +226,7 @@ def test_a_packet_that_repeats_a_picture_is_no_damage(tmp_path):
 # Damage
 
 
-NOISE = "noise=alls=40:allf=t"
+NOISE = "noise=c0s=40:c0f=t"
 KINDS = {
     ".mp4": (*H264, "-g", "10", "-movflags", "faststart"),
     ".mkv": (*H264, "-g", "10"),
@@ -254,11 +234,6 @@ KINDS = {
     ".webm": ("-c:v", "libvpx-vp9", "-deadline", "realtime"),
     ".y4m": ("-pix_fmt", "yuv420p"),
 }
-
-
-def shortened(path, keep):
-    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
-    return path
 
 
 @pytest.mark.parametrize("keep", [0.4, 0.97])
