@@ -4,6 +4,7 @@ import logging
 import warnings
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from source_files import H264, copy, ffmpeg, make, shortened
@@ -255,14 +256,17 @@ def test_of_a_file_cut_short_all_is_read_that_ffmpeg_reads(tmp_path, suffix, kee
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".h264"])
 def test_bytes_that_are_wrong_are_noticed(tmp_path, suffix):
-    path = make(tmp_path / f"a{suffix}", *H264, "-g", "10", count=20, size="160x96", filters=NOISE)
+    path = make(tmp_path / f"a{suffix}", *H264, "-g", "10", "-bf", "0", count=20, size="160x96", filters=NOISE)
+    whole = read(path)
+    with av.open(path) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    start, size = packets[10].pos, packets[10].size  # the second picture that depends on no other
     data = bytearray(path.read_bytes())
-    start = len(data) // 2
-    data[start : start + 64] = 64 * b"\xff"
+    data[start + size // 2 : start + size] = (size - size // 2) * b"\xff"
     path.write_bytes(data)
     with pytest.warns(DamageWarning, match="20 frames can be read, [1-9] of them damaged"):
         found = read(path)
-    assert error(found, decoded(path, 160, 96, "-fps_mode", "passthrough", "-threads", "1")) < SAME
+    assert np.array_equal(found[:10], whole[:10])
 
 
 def test_a_hole_in_a_file_is_filled_with_the_frame_before_it(tmp_path):
