@@ -27,6 +27,7 @@ from rfcodec.stream import parallel
 from rfcodec.stream.info import Account, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import frames_found, salvage
+from rfcodec.support.steady import steadily, steady_arithmetic
 from rfcodec.types import Frames, VideoFormat
 from rfcodec.video.inputs import Input, Span, as_video, parse_speed
 from rfcodec.video.source import ReadOptions
@@ -99,6 +100,7 @@ def encode(
         return encode_with(source, out, stream, effort, where, watcher, measure=measure)
 
 
+@steady_arithmetic()
 def encode_with(
     video: Input,
     out: str | Path | IO[bytes],
@@ -132,6 +134,7 @@ def decompress(stream: Stream, **settings: Any) -> Frames:
     return np.concatenate([piece.frames for piece in decode(stream, **settings)])
 
 
+@steadily
 def decode(
     stream: Stream,
     *,

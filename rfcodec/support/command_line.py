@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand
 
-from rfcodec.errors import RfcodecError
+from rfcodec.errors import LONGEST_LINE, RfcodecError, printable
 
 SEVERAL = (
     *("--clips", "--backbones", "--modes", "--codebooks", "--bpp", "--anchors", "--metrics", "--external"),
@@ -43,7 +43,9 @@ def spread(words: Sequence[str]) -> list[str]:
 def guarded(run: Callable[[], object]) -> None:
     """Runs a command; errors of ours become one line and exit status 1."""
     err = Console(stderr=True)
-    warnings.showwarning = lambda message, *_: err.print(f"[yellow]warning:[/] {escape(str(message))}")
+    warnings.showwarning = lambda message, *_: err.print(
+        f"[yellow]warning:[/] {escape(printable(str(message), LONGEST_LINE))}"
+    )
     try:
         run()
     except RfcodecError as error:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from rfcodec.errors import ConfigError
+from rfcodec.errors import printable as printable
 
 if TYPE_CHECKING:
     from rfcodec.types import RawLayout
