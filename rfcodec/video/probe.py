@@ -99,7 +99,7 @@ def _speed(source: Source) -> _Speed:
             size += packet.size
             if size > _BYTES:
                 break
-        return _Speed(frame_rate(stream.guessed_rate, sorted(set(times)), stream.time_base), said)
+        return _Speed(frame_rate(stream.guessed_rate or None, sorted(set(times)), stream.time_base), said)
 
 
 @final
@@ -142,7 +142,7 @@ def _look(source: Source, stop: int | None, rate: Fraction) -> _Look:
 
 
 def _time(frame: VideoFrame) -> Fraction | None:
-    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+    return frame.pts * frame.time_base if frame.pts is not None and frame.time_base else None
 
 
 def _end(frame: VideoFrame) -> Fraction | None:
