@@ -29,7 +29,8 @@ from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import frames_found, salvage
 from rfcodec.support.steady import steadily, steady_arithmetic
 from rfcodec.types import Frames, VideoFormat
-from rfcodec.video.inputs import Input, Span, as_video
+from rfcodec.video.inputs import Input, Span, as_video, parse_speed
+from rfcodec.video.source import ReadOptions
 
 Setting = str | int | float | bool | Path | np.ndarray | None
 Stream = str | Path | bytes | IO[bytes]  # where a stream is read from
@@ -67,6 +68,7 @@ def encode(
     frames: Span = (None, None),
     size: tuple[int, int] | None = None,
     fps: Fraction | float | None = None,
+    reading: ReadOptions = ReadOptions(),
     steps: int | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -78,10 +80,11 @@ def encode(
     """Encodes frames [A, B) of a video, scaled to (width, height), into the file `out`, a path or a binary file.
 
     A video is a path, bytes or a binary file of a container; an array or a tensor, uint8 RGB t y x 3; PIL pictures; or an
-    object with `format` and `read`. Settings are the fields of StreamConfig and EncoderConfig, with `__` for dots:
-    mode="i2v", bpp=0.05, trajectory__eta=0.9, codebook__memory=8; `steps` is trajectory__steps. `backbone` is a name, a
-    folder, a hub id, a live pipeline of diffusers or an object of the protocol Backbone. `watcher` is told of every coded
-    step. With `measure` every GOP is decoded for its PSNR. Raises ConfigError, InputError, BackboneError, OutputError.
+    object with `format` and `read`. `reading` says how files are read, `fps` the speed of a file or of arrays. Settings are
+    the fields of StreamConfig and EncoderConfig, with `__` for dots: mode="i2v", bpp=0.05, trajectory__eta=0.9,
+    codebook__memory=8; `steps` is trajectory__steps. `backbone` is a name, a folder, a hub id, a live pipeline of diffusers
+    or an object of the protocol Backbone. `watcher` is told of every coded step. With `measure` every GOP is decoded for
+    its PSNR. Raises ConfigError, InputError, BackboneError, OutputError.
     """
     named = {name.replace("__", "."): value for name, value in settings.items()}
     if steps is not None:
@@ -92,7 +95,8 @@ def encode(
     elif backbone is not None:
         where = where.model_copy(update={"weights": backbone})
     stream, effort = configure(preset, named)
-    with as_video(video, frames, size, fps) as source:
+    reading = reading if fps is None else replace(reading, fps=parse_speed(fps))
+    with as_video(video, frames, size, reading) as source:
         return encode_with(source, out, stream, effort, where, watcher, measure=measure)
 
 

@@ -8,21 +8,28 @@ from rich.markup import escape
 
 from rfcodec.cli.options import (
     AsJson,
+    Deinterlace,
     Device,
     ExecutorName,
     ExecutorOptions,
     Fetch,
+    Fps,
     Frames,
     Jobs,
     Offload,
     Preset,
+    Raw,
+    StreamNumber,
+    Strict,
     Threads,
+    Vfr,
     err,
     out,
+    read_options,
     runtime,
 )
 from rfcodec.errors import ConfigError
-from rfcodec.support.words import parse_frames, parse_raw, parse_settings, parse_size, parse_words
+from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
 
 
 def encode(
@@ -43,7 +50,12 @@ def encode(
     ] = None,
     frames: Frames = ":",
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
-    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    raw: Raw = None,
+    fps: Fps = None,
+    vfr: Vfr = "cfr",
+    video_stream: StreamNumber = None,
+    strict: Strict = False,
+    deinterlace: Deinterlace = True,
     roi: Annotated[
         Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
     ] = None,
@@ -83,10 +95,10 @@ def encode(
     chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    layout = parse_raw(raw) if raw else None
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     stream, effort = configure(preset, chosen)
     with (
-        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, raw=layout) as video,
+        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, reading=reading) as video,
         EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
     ):
         if caption is not None:
@@ -95,7 +107,7 @@ def encode(
         result = encode_with(
             video, target, stream, effort, runtime(device, threads, offload, fetch=fetch, **shared), watcher
         )
-    encode_report(out, result, watcher, stream.mode, as_json)
+    encode_report(out, result, watcher, stream.mode, video.report, as_json)
 
 
 def _caption(video: Any, model: str, device: str, silent: bool) -> str:
