@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import IO, Annotated
 
 import typer
+from rich.markup import escape
+from rich.prompt import Confirm
 
 from rfcodec.cli.options import err
 from rfcodec.errors import OutputError
@@ -38,7 +40,7 @@ def may_write(outputs: Mapping[str, str | Path | None], inputs: Mapping[str, str
         there = f"{files[0]} exists" if len(files) == 1 else f"{files[0]} and {len(files) - 1} more of its kind exist"
         if not (sys.stdin.isatty() and err.is_terminal):
             raise OutputError(f"{there}: -y replaces what is there")
-        if not typer.confirm(f"{there}. Replace?", err=True):
+        if not Confirm.ask(f"{escape(there)}. Replace?", console=err, default=False):
             raise OutputError(f"{there}, and nothing was written")
 
 
@@ -68,7 +70,9 @@ def stream_target(source: str, target: str | None, force: bool) -> str:
     path = Path(target)
     named = target == STANDARD or path.suffix.lower() == STREAM_SUFFIX or path.is_dir() or is_stream(path)
     if not named and not force:
-        raise OutputError(f"{target} does not end in {STREAM_SUFFIX}, which a stream should: rename it, or add --force")
+        raise OutputError(
+            f"{target} does not end in {STREAM_SUFFIX}: encode takes one video and writes one stream; --force allows it"
+        )
     return target
 
 
