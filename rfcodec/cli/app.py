@@ -37,6 +37,8 @@ from rfcodec.cli.options import (
     read_options,
     runtime,
 )
+from rfcodec.cli.outputs import Overwrite, may_write
+from rfcodec.cli.play import play
 from rfcodec.cli.sweep import sweep
 from rfcodec.support.command_line import SeveralValues, guarded
 from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
@@ -68,6 +70,7 @@ def _root(
 
 app.command()(encode)
 app.command()(decode)
+app.command()(play)
 
 
 @app.command()
@@ -165,10 +168,12 @@ def demo(
     bpp: Annotated[float, typer.Option(help="Budget of each mode.")] = 0.05,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames; default: the first 33 or fewer.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
-    from rfcodec.cli.demo import run
+    from rfcodec.cli.demo import files, run
 
+    may_write({path.name: path for path in files(folder)}, {"video": video}, overwrite)
     selected = parse_frames(frames) if frames else None
     run(out, err, video, folder, preset, bpp, selected, parse_size(size) if size else None)
 
