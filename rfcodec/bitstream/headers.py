@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import final
 
 from rfcodec.bitstream.fields import Extensions, choice, extensions, fixed, increments, milli, nested, octets, text, uint
+from rfcodec.config import EULER_NEEDS
 from rfcodec.errors import InvalidField
 from rfcodec.types import VideoFormat
 
@@ -32,6 +33,8 @@ class TrajectoryHeader:
     def __post_init__(self) -> None:
         if self.ode_tail >= self.steps:
             raise InvalidField(f"ode_tail is {self.ode_tail} of {self.steps} steps; legal: 1 to {self.steps - 1}")
+        if self.solver == "euler_maruyama" and self.diffusion == "eta" and self.eta:
+            raise InvalidField(f"eta is {self.eta}: {EULER_NEEDS}")
 
     @property
     def coded_steps(self) -> int:

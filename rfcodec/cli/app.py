@@ -17,6 +17,9 @@ from rfcodec.cli.options import (
     ClosingSteps,
     Device,
     Frames,
+    MaxFrames,
+    MaxMemory,
+    MaxPixels,
     Offload,
     Overrides,
     Preset,
@@ -25,6 +28,7 @@ from rfcodec.cli.options import (
     Weights,
     Where,
     err,
+    limits,
     out,
     runtime,
 )
@@ -83,6 +87,9 @@ def verify(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    max_pixels: MaxPixels = None,
+    max_frames: MaxFrames = None,
+    max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
     """Decode, check digests, and measure against the source at the file's size."""
@@ -90,7 +97,7 @@ def verify(
     from rfcodec.cli.verify import verify as run
 
     layout = parse_raw(raw) if raw else None
-    shown = {"realism": realism, "closing_steps": closing_steps}
+    shown = {"realism": realism, "closing_steps": closing_steps} | limits(max_pixels, max_frames, max_memory)
     where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
     result = run(source, against, parse_frames(frames), layout, lpips_weights, where)
     verify_report(out, result, as_json)

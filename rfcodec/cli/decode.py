@@ -12,12 +12,16 @@ from rfcodec.cli.options import (
     ExecutorOptions,
     Frames,
     Jobs,
+    MaxFrames,
+    MaxMemory,
+    MaxPixels,
     Offload,
     Overrides,
     Realism,
     Threads,
     Where,
     err,
+    limits,
     runtime,
 )
 from rfcodec.support.words import parse_frames, parse_settings, parse_words
@@ -38,6 +42,9 @@ def decode(
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
+    max_pixels: MaxPixels = None,
+    max_frames: MaxFrames = None,
+    max_memory: MaxMemory = None,
 ) -> None:
     """Turn a file back into a video."""
     from rfcodec.cli.console import decode_to_file
@@ -45,5 +52,6 @@ def decode(
     shown = {"realism": realism, "closing_steps": closing_steps}
     shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
     moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
-    where = runtime(device, threads, offload, **moved, **shown, **shared)
+    allowed = limits(max_pixels, max_frames, max_memory)
+    where = runtime(device, threads, offload, **moved, **shown, **shared, **allowed)
     decode_to_file(err, source, target, parse_frames(frames), partial, where)

@@ -13,10 +13,14 @@ from rfcodec.cli.options import (
     ExecutorOptions,
     Frames,
     Jobs,
+    MaxFrames,
+    MaxMemory,
+    MaxPixels,
     Offload,
     Preset,
     Threads,
     err,
+    limits,
     out,
     runtime,
 )
@@ -57,6 +61,9 @@ def encode(
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
+    max_pixels: MaxPixels = None,
+    max_frames: MaxFrames = None,
+    max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
     """Code a video into one self-contained file of at most the budget."""
@@ -90,7 +97,8 @@ def encode(
         if caption is not None:
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
         shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
-        result = encode_with(video, target, stream, effort, runtime(device, threads, offload, **shared), watcher)
+        where = runtime(device, threads, offload, **shared, **limits(max_pixels, max_frames, max_memory))
+        result = encode_with(video, target, stream, effort, where, watcher)
     encode_report(out, result, watcher, stream.mode, as_json)
 
 
