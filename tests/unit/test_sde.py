@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from pydantic import ValidationError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from rfcodec.config import TrajectoryConfig
 from rfcodec.errors import ConfigError
@@ -20,8 +20,6 @@ from rfcodec.flow.sde import (
     posterior,
     posterior_noise_std,
 )
-from rfcodec.protocols import State
-from rfcodec.trajectory.step import GopPlan, TrajectoryStep
 
 steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
