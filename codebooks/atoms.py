@@ -15,6 +15,8 @@ from rfcodec.types import NoiseAddress
 BLOCK_VALUES = 1 << 22  # atoms are searched in blocks of at most this many numbers
 EXACT_SQUARES = 1024  # the sum of so many squares of sums of LARGEST normals is below 2^63
 LARGEST = 4096  # the most symbols that one step may ask a decoder to look up
+MOST_NORMALS = 1 << 32  # that the atoms of one step may have: some twenty seconds of a decoder's time
+ALWAYS = 64  # atoms that one step may have whatever their size
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ def largest(products: Float32[np.ndarray, "count"], m: int) -> tuple[list[int], 
     enough = np.flatnonzero(magnitudes >= np.partition(magnitudes, -m)[-m])
     kept = np.sort(enough[np.argsort(-magnitudes[enough], kind="stable")[:m]])
     return kept.tolist(), (products[kept] < 0).tolist()
+
+
+def most_atoms(dims: int, known: int) -> int:
+    """The most of `known` atoms that one step of D = `dims` coordinates may name, which bounds the work of a decoder."""
+    return min(LARGEST, known, max(ALWAYS, MOST_NORMALS // dims))
 
 
 def affordable(cost: Callable[[int], int], most: int, bits: int) -> int:

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codebooks.atoms import LARGEST, Atoms, affordable, from_mask, plain_noise, to_mask
+from codebooks.atoms import LARGEST, Atoms, affordable, from_mask, most_atoms, plain_noise, to_mask
 from rfcodec.bitstream.fields import uint
+from rfcodec.bitstream.symbols import unpack
 from rfcodec.protocols import Shape
 from rfcodec.types import NoiseAddress
 
@@ -31,19 +32,19 @@ class GvccCodebook:
         """Bits that name m atoms of one latent frame and their signs."""
         return m * (self._index_bits + 1)
 
-    def atoms_for(self, bits: int) -> int:
-        """The most atoms of one latent frame that `bits` pay for."""
-        return affordable(self.atom_bits, min(LARGEST, self.k // 2), bits)
+    def atoms_for(self, shape: Shape, bits: int) -> int:
+        """The most atoms of one latent frame that `bits` pay for, at most as many as `most_atoms` allows of K / 2."""
+        return affordable(self.atom_bits, most_atoms(int(np.prod(shape)), self.k // 2), bits)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
         """What the largest affordable M costs in all frames, or the fixed M if that is affordable."""
         frames = shape[1]
-        cost = self.least_bits(shape) if self.m else frames * self.atom_bits(self.atoms_for(bits // frames))
+        cost = self.least_bits(shape) if self.m else frames * self.atom_bits(self.atoms_for(shape, bits // frames))
         return cost if cost <= bits else 0
 
     def least_bits(self, shape: Shape) -> int:
         """One atom a frame, or the fixed M."""
-        return shape[1] * self.atom_bits(min(max(self.m, 1), self.k // 2))
+        return shape[1] * self.atom_bits(min(max(self.m, 1), most_atoms(int(np.prod(shape)), self.k // 2)))
 
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
         """Keeps the M largest absolute inner products of each frame."""
@@ -51,7 +52,7 @@ class GvccCodebook:
         if bits == 0:
             return 0, plain_noise(address, shape)
         share = bits // shape[1]
-        m = self.atoms_for(share)
+        m = self.atoms_for(shape, share)
         parts = np.split(direction.cpu().numpy(), shape[1], axis=1)
         chosen = [self._atoms(address, i, shape).most_aligned(part.ravel(), m) for i, part in enumerate(parts)]
         names = [self._name(kept) << m | to_mask(negative) for kept, negative in chosen]
@@ -64,8 +65,9 @@ class GvccCodebook:
             return plain_noise(address, shape)
         channels, frames, height, width = shape
         share = bits // frames
-        m = self.atoms_for(share)
-        names = [symbols >> share * i & ((1 << share) - 1) for i in range(frames)][::-1]
+        m = self.atoms_for(shape, share)
+        size = share * frames
+        names = unpack((symbols << -size % 8).to_bytes(-(-size // 8), "big"), [share] * frames)
         pieces = [
             self._atoms(address, i, shape).signed_sum(self._members(name >> m, m), from_mask(name, m))
             for i, name in enumerate(names)

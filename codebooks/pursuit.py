@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor
 
-from codebooks.atoms import LARGEST, Atoms, affordable, plain_noise, to_integer, to_labels, with_unit_rms
+from codebooks.atoms import LARGEST, Atoms, affordable, most_atoms, plain_noise, to_integer, to_labels, with_unit_rms
 from rfcodec.bitstream.fields import uint
 from rfcodec.noise import RESOLUTION
 from rfcodec.protocols import Shape
@@ -45,18 +45,18 @@ class PursuitCodebook:
         """Bits that name m atoms and the weights of all but the first: m ceil(log2 K) + (m - 1) C."""
         return m * self._index_bits + max(0, m - 1) * self.c
 
-    def atoms_for(self, bits: int) -> int:
-        """The most atoms that `bits` pay for, at most the fixed m or, where that is 0, 4 2^C."""
-        return affordable(self.atom_bits, self.m or 4 << self.c, bits)
+    def atoms_for(self, shape: Shape, bits: int) -> int:
+        """The most atoms that `bits` pay for, at most as many as `most_atoms` allows of the fixed m or, at 0, of 4 2^C."""
+        return affordable(self.atom_bits, most_atoms(int(np.prod(shape)), self.m or 4 << self.c), bits)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
         """The bits of the most atoms that `bits` pay for, or of the fixed m; 0 where `bits` do not pay for them."""
-        cost = self.least_bits(shape) if self.m else self.atom_bits(self.atoms_for(bits))
+        cost = self.least_bits(shape) if self.m else self.atom_bits(self.atoms_for(shape, bits))
         return cost if cost <= bits else 0
 
     def least_bits(self, shape: Shape) -> int:
         """The bits of one atom, or of the fixed m."""
-        return self.atom_bits(self.m or 1)
+        return self.atom_bits(most_atoms(int(np.prod(shape)), self.m or 1))
 
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
         """Adds the atom and weight that increase the cosine most, until none increases it or the bits are spent."""
@@ -64,7 +64,7 @@ class PursuitCodebook:
         if bits == 0:
             return 0, plain_noise(address, shape)
         search = Search.begin(self._atoms(address, shape), direction.cpu().numpy().ravel(), weights(self.c))
-        choices, noise = search.run(self.atoms_for(bits))
+        choices, noise = search.run(self.atoms_for(shape, bits))
         labels = [code << self._index_bits | atom for atom, code in choices]
         return to_integer(np.array(labels, np.int64), self._index_bits + self.c), torch.from_numpy(noise).reshape(shape)
 
@@ -73,7 +73,7 @@ class PursuitCodebook:
         if bits == 0:
             return plain_noise(address, shape)
         atoms = self._atoms(address, shape)
-        first, *others = self._choices(symbols, self.atoms_for(bits))
+        first, *others = self._choices(symbols, self.atoms_for(shape, bits))
         noise = atoms.signed_sum([first.atom], [False])
         for choice in others:
             noise = blend(noise, atoms, choice, weights(self.c))

@@ -105,12 +105,14 @@ def _white(address: NoiseAddress, part: int, count: int) -> np.ndarray:
 
 
 def _top_m(real: TopMCodebook, address: NoiseAddress, direction: Tensor, bits: int) -> Tensor:
-    return torch.from_numpy(_sum_of_best(address, 1, direction.numpy(), real.k, real.atoms_for(bits)))
+    return torch.from_numpy(
+        _sum_of_best(address, 1, direction.numpy(), real.k, real.atoms_for(tuple(direction.shape), bits))
+    )
 
 
 def _gvcc(real: GvccCodebook, address: NoiseAddress, direction: Tensor, bits: int) -> Tensor:
     frames = np.split(direction.numpy(), direction.shape[1], axis=1)
-    m = real.atoms_for(bits // len(frames))
+    m = real.atoms_for(tuple(direction.shape), bits // len(frames))
     pieces = [_sum_of_best(address, i + 1, frame, real.k, m) for i, frame in enumerate(frames)]
     return torch.from_numpy(np.concatenate(pieces, axis=1))
 
@@ -127,7 +129,8 @@ def _sum_of_best(address: NoiseAddress, part: int, wanted: np.ndarray, k: int, m
 
 def _pursuit(real: PursuitCodebook, address: NoiseAddress, direction: Tensor, bits: int) -> Tensor:
     dims = direction.numel()
-    cosine = pursued_cosine(real.k, real.c, real.atoms_for(bits), dims, _generator(address, 1))
+    m = real.atoms_for(tuple(direction.shape), bits)
+    cosine = pursued_cosine(real.k, real.c, m, dims, _generator(address, 1))
     unit = (direction / direction.norm()).numpy().ravel()
     rest = _white(address, 1, dims)
     rest -= np.float32(unit @ rest) * unit

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codebooks.atoms import LARGEST, Atoms, affordable, from_mask, plain_noise, to_mask
+from codebooks.atoms import LARGEST, Atoms, affordable, from_mask, most_atoms, plain_noise, to_mask
 from rfcodec.bitstream.fields import uint
 from rfcodec.bitstream.symbols import rank_subset, subset_bits, unrank_subset
 from rfcodec.protocols import Shape
@@ -35,25 +35,25 @@ class TopMCodebook:
         """Bits that name m atoms and their signs: m + ceil(log2 C(K, m))."""
         return subset_bits(self.k, m) + m
 
-    def atoms_for(self, bits: int) -> int:
-        """The most atoms that `bits` pay for, at most 4096 and K / 2."""
-        return affordable(self.atom_bits, min(LARGEST, self.k // 2), bits)
+    def atoms_for(self, shape: Shape, bits: int) -> int:
+        """The most atoms that `bits` pay for, at most as many as `most_atoms` allows of K / 2."""
+        return affordable(self.atom_bits, most_atoms(int(np.prod(shape)), self.k // 2), bits)
 
     def usable_bits(self, shape: Shape, bits: int) -> int:
         """The bits of the most atoms that `bits` pay for, or of the fixed m; 0 where `bits` do not pay for them."""
-        cost = self.least_bits(shape) if self.m else self.atom_bits(self.atoms_for(bits))
+        cost = self.least_bits(shape) if self.m else self.atom_bits(self.atoms_for(shape, bits))
         return cost if cost <= bits else 0
 
     def least_bits(self, shape: Shape) -> int:
         """The bits of one atom, or of the fixed m."""
-        return self.atom_bits(min(max(self.m, 1), self.k // 2))
+        return self.atom_bits(min(max(self.m, 1), most_atoms(int(np.prod(shape)), self.k // 2)))
 
     def choose(self, address: NoiseAddress, direction: Tensor, bits: int, prepared: None = None) -> tuple[int, Tensor]:
         """The M atoms with the largest absolute inner products with `direction`, and the signs of these."""
         shape = tuple(direction.shape)
         if bits == 0:
             return 0, plain_noise(address, shape)
-        m = self.atoms_for(bits)
+        m = self.atoms_for(shape, bits)
         kept, negative = self._atoms(address, shape).most_aligned(direction.cpu().numpy().ravel(), m)
         symbols = rank_subset(kept) << m | to_mask(negative)
         return symbols, self.noise(address, shape, bits, symbols)
@@ -62,7 +62,7 @@ class TopMCodebook:
         """The signed sum of the named atoms over its root mean square; only these atoms are drawn."""
         if bits == 0:
             return plain_noise(address, shape)
-        m = self.atoms_for(bits)
+        m = self.atoms_for(shape, bits)
         kept = unrank_subset(symbols >> m, self.k, m)
         return torch.from_numpy(self._atoms(address, shape).signed_sum(kept, from_mask(symbols, m))).reshape(shape)
 

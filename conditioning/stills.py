@@ -8,6 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 from PIL import Image
 
+from conditioning.avif import check_size
 from rfcodec.errors import InvalidField
 from rfcodec.protocols import Frame, IntraCoder
 
@@ -64,6 +65,7 @@ class AvifStill:
             picture = inflate.decompress(data[1:], max_length=4096 + 8 * size[0] * size[1])
         except zlib.error as error:
             raise InvalidField(f"an AVIF still is damaged: {error}") from error
+        check_size(picture, size)  # Pillow believes another field, and decodes whatever size there is
         image = _open(picture, "AVIF", size)
         return np.asarray(image if size == self._size else image.resize(self._size, Image.Resampling.BICUBIC))
 

@@ -15,10 +15,10 @@ from rfcodec.bitstream.headers import SequenceHeader
 from rfcodec.codec import encode as encode_units
 from rfcodec.codec import open_decoder
 from rfcodec.coding.decoded import DecodedGop, FinishedGop
-from rfcodec.coding.engine import Engine
+from rfcodec.coding.limits import check_array
 from rfcodec.coding.watcher import StepReport, Watcher
 from rfcodec.config import EncoderConfig, RuntimeConfig, StreamConfig
-from rfcodec.errors import ConfigError, FrameRangeError, TruncatedStream, VideoReadError
+from rfcodec.errors import ConfigError, FrameRangeError, InputError, TruncatedStream, VideoReadError
 from rfcodec.metrics.fidelity import psnr
 from rfcodec.presets import configure
 from rfcodec.presets import runtime as make_runtime
@@ -26,7 +26,7 @@ from rfcodec.protocols import Backbone
 from rfcodec.stream import parallel
 from rfcodec.stream.info import Account, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
-from rfcodec.stream.salvage import frames_found, salvage
+from rfcodec.stream.salvage import salvage, survey
 from rfcodec.support.steady import steadily, steady_arithmetic
 from rfcodec.types import Frames, VideoFormat
 from rfcodec.video.inputs import Input, Span, as_video, parse_speed
@@ -36,6 +36,7 @@ from rfcodec.video.source import ReadOptions
 Setting = str | int | float | bool | Path | np.ndarray | None
 Stream = str | Path | bytes | IO[bytes]  # where a stream is read from
 Progress = Watcher | Callable[[StepReport], None]
+LARGEST_LOSS = 1000  # times as many frames may be asked of a damaged file as its readable GOPs have
 
 
 @final
@@ -89,6 +90,8 @@ def encode(
     OutputError.
     """
     named = {name.replace("__", "."): value for name, value in settings.items()}
+    if steps is not None and "trajectory.steps" in named:
+        raise ConfigError("steps and trajectory__steps are words for one setting: give one of them")
     if steps is not None:
         named["trajectory.steps"] = steps
     where = _runtime(runtime, device=device, threads=threads)
@@ -140,15 +143,24 @@ def _place(given: object) -> str | Path | None:
 
 
 def compress(video: Input, **settings: Any) -> bytes:
-    """A video as the bytes of a stream; arguments are those of `encode`."""
+    """A video as the bytes of a stream; arguments are those of `encode` but `out`."""
+    if "out" in settings:
+        raise ConfigError("compress returns the bytes of the stream: leave `out` out, or call encode(video, out)")
     out = io.BytesIO()
     encode(video, out, **settings)
     return out.getvalue()
 
 
 def decompress(stream: Stream, **settings: Any) -> Frames:
-    """All frames of a stream, uint8 RGB t y x 3; arguments are those of `decode`."""
-    return np.concatenate([piece.frames for piece in decode(stream, **settings)])
+    """All frames of a stream, uint8 RGB t y x 3; arguments are those of `decode`.
+
+    Raises what `decode` does, and LimitExceeded where the array is larger than the limit of memory.
+    """
+    data, header = _read(stream, settings.get("partial", False))
+    first, last = settings.get("frames", (None, None))
+    count = (header.num_frames if last is None else last) - (first or 0)
+    check_array(replace(header.format, num_frames=max(count, 0)), settings.get("runtime") or RuntimeConfig())
+    return np.concatenate([piece.frames for piece in decode(data, **settings)])
 
 
 @steadily
@@ -177,10 +189,16 @@ def decode(
     data, header = _read(stream, partial)
     where = _runtime(runtime, device=device, threads=threads)
     where = where if backbone is None else where.model_copy(update={"weights": backbone})
-    engine = open_decoder(header, where)
+    header, readable = survey(header, data) if partial else (header, header.num_frames)
     if not header.num_frames:
-        engine.header = header = replace(header, num_frames=_frames_found(engine, data, partial))
+        raise TruncatedStream(
+            "the end mark, which tells how many frames there are, is missing; --partial decodes what is there"
+        )
     start, stop = _range(frames, header.num_frames)
+    if stop - start > LARGEST_LOSS * readable:
+        found = f"of {stop - start} frames that are asked for at most {readable} are readable"
+        raise TruncatedStream(f"{found}: name fewer with --frames A:B")
+    engine = open_decoder(header, where)
     if partial:
         pieces = salvage(engine, data, where)
     elif where.jobs > 1:
@@ -274,18 +292,25 @@ def _read(stream: Stream, partial: bool = False) -> tuple[bytes, SequenceHeader]
             data = Path(stream).read_bytes()
         except OSError as error:
             raise VideoReadError(f"cannot read {stream}: {error.strerror or error}") from error
+    elif hasattr(stream, "read"):
+        data = _read_file(stream)
     else:
-        data = stream.read()
+        raise InputError(f"a stream is a path, its bytes or a binary file, not {type(stream).__name__}")
     return data, checked_header(data, partial)
 
 
-def _frames_found(engine: Engine, data: bytes, partial: bool) -> int:
-    found = frames_found(engine, data) if partial else 0
-    if not found:
-        raise TruncatedStream(
-            "the end mark, which tells how many frames there are, is missing; --partial decodes what is there"
-        )
-    return found
+def _read_file(file: IO[bytes]) -> bytes:
+    # a file that can be rewound is left as it was found, so that `info` and then `decode` can be given the same one
+    try:
+        start = file.tell() if file.seekable() else None
+        data = file.read()
+        if start is not None:
+            file.seek(start)
+    except (OSError, ValueError) as error:
+        raise VideoReadError(f"cannot read from {type(file).__name__}: {error}") from error
+    if not isinstance(data, bytes):
+        raise InputError(f'the file gives {type(data).__name__}, not bytes: open it with mode "rb"')
+    return data
 
 
 def _range(frames: Span, count: int) -> tuple[int, int]:

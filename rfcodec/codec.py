@@ -17,8 +17,9 @@ from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.coding.decoded import DecodedGop
 from rfcodec.coding.engine import Engine
-from rfcodec.coding.header import check_identity, make_header, open_backbone, write_options
+from rfcodec.coding.header import check_identity, make_header, open_backbone, read_options, write_options
 from rfcodec.coding.intra import TrajectoryFrames
+from rfcodec.coding.limits import check_limits
 from rfcodec.coding.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
 from rfcodec.coding.regions import open_mask
 from rfcodec.coding.run import run
@@ -54,7 +55,7 @@ class GopEncoder:
 
     def __init__(self, engine: Engine, effort: EncoderConfig, watcher: Watcher) -> None:
         self.engine, self.effort, self.watcher = engine, effort, watcher
-        self._budgets = plan_rate(engine, engine.spans(), effort).budgets
+        self._budgets = plan_rate(engine, list(engine.spans()), effort).budgets
         self._mask = open_mask(effort.roi, engine.header.format)
 
     def emit(self, frames: Frames, span: GopSpan, previous: Decoded | None) -> bytes:
@@ -92,11 +93,8 @@ class GopEncoder:
 
 def decode(engine: Engine, records: Iterable[GopRecord], before: Decoded | None = None) -> Iterator[DecodedGop]:
     """Replays GOPs that follow on `before`; raises BitstreamError on records that contradict the header."""
-    spans = engine.spans()
     for record in records:
-        if record.header.index >= len(spans):
-            raise InvalidField(f"GOP {record.header.index} of {len(spans)} does not exist")
-        span = spans[record.header.index]
+        span = engine.span(record.header.index)
         condition = engine.condition(record.side_info, span, before)
         gop_plan = engine.gop_plan(record.header, engine.coded_shape(span, condition))
         values = symbols.unpack(record.symbols, gop_plan.step_bits)
@@ -125,7 +123,10 @@ def gop_units(header: GopHeader, side_info: bytes, packed: bytes, correction: by
 
 
 def open_encoder(video: VideoFormat, stream: StreamConfig, effort: EncoderConfig, runtime: RuntimeConfig) -> Engine:
-    """The engine of a new stream, made from the bytes of its header as a decoder makes it."""
+    """The engine of a new stream, made from the bytes of its header as a decoder makes it; raises LimitExceeded."""
+    check_limits(
+        video, stream.gop, (stream.backbone, {name: str(value) for name, value in stream.backbone_options.items()}), runtime
+    )
     backbone = open_backbone(stream.backbone, write_options(stream.backbone_options), runtime)
     try:
         header = fields.read_whole(SequenceHeader, fields.write(make_header(video, stream, backbone)))
@@ -135,7 +136,8 @@ def open_encoder(video: VideoFormat, stream: StreamConfig, effort: EncoderConfig
 
 
 def open_decoder(header: SequenceHeader, runtime: RuntimeConfig) -> Engine:
-    """The engine that a header asks for; raises BackboneMismatch on other weights."""
+    """The engine that a header asks for; raises LimitExceeded, BackboneMismatch on other weights."""
+    check_limits(header.format, header.gop, (header.backbone, read_options(header.backbone_options)), runtime)
     backbone = open_backbone(header.backbone, header.backbone_options, runtime, trusted=False, weights=header.weights)
     check_identity(header, backbone.identity)
     return Engine(header, backbone, TrajectoryFrames)

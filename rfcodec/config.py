@@ -3,13 +3,25 @@
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 OptionValue = str | int | float
+EULER_NEEDS = (
+    "g of the family eta is infinite at t = 1, and the solver euler_maruyama needs a bounded g: "
+    "use the posterior solver, or the diffusion power"
+)
 
 
 class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any) -> Any:
+        # Python counts with them: True would be 1 bit per pixel
+        if isinstance(value, bool):
+            raise ValueError("it is no setting that is true or false")
+        return value
 
 
 class TrajectoryConfig(_Config):
@@ -27,6 +39,12 @@ class TrajectoryConfig(_Config):
     tail_order: int = Field(default=2, ge=1, le=2, description="order of the closing steps")
     bit_ramp: int = Field(default=1, ge=0, le=4, description="growth of bits: coded step k has a share (k + 1)^bit_ramp")
     shift: float = Field(default=0.0, ge=0, le=1000, description="shift of the uniform grid; 0: equal information")
+
+    @model_validator(mode="after")
+    def _finite_noise(self) -> "TrajectoryConfig":
+        if self.solver == "euler_maruyama" and self.diffusion == "eta" and self.eta:
+            raise ValueError(EULER_NEEDS)
+        return self
 
     def tail_steps(self, share: float) -> int:
         """Closing steps without bits: ode_tail, or `share` of all steps rounded up, which leaves at least one coded step."""
@@ -118,6 +136,12 @@ class RuntimeConfig(_Config):
     jobs: int = Field(default=1, ge=1, le=4096, description="workers that code independent GOPs at the same time")
     executor: str = Field(default="local", description="executor that runs the workers")
     executor_options: dict[str, str] = Field(default_factory=dict, description="options of the executor")
+    # coding/limits.py has the defaults and the environment variables
+    max_pixels: int | None = Field(default=None, ge=1, description="most pixels of a frame; default: 2^26")
+    max_frames: int | None = Field(default=None, ge=1, description="most frames of a video; default: 2^20")
+    max_memory: int | None = Field(
+        default=None, ge=1, description="most bytes of memory that a GOP may need; default: 80 % of what is free"
+    )
     realism: float = Field(
         default=1.0,
         ge=0,

@@ -17,7 +17,7 @@ def printable(text: str, most: int = 200) -> str:
 
 
 class RfcodecError(Exception):
-    """Base of every error that rfcodec raises on purpose; its lines are printable, whatever the file that they quote holds."""
+    """Base of every error that rfcodec raises on purpose; its lines are printable, whatever file they quote."""
 
     def __init__(self, *lines: object) -> None:
         super().__init__(*(printable(str(line), LONGEST_LINE) for line in lines))
@@ -108,6 +108,10 @@ class TruncatedStream(BitstreamError):
 
 class CorruptRecord(BitstreamError):
     """A record's checksum does not fit its bytes."""
+
+
+class LimitExceeded(BitstreamError):
+    """A stream, or a source, asks for more than the limits of this machine allow."""
 
 
 class InvalidField(BitstreamError):

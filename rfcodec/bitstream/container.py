@@ -1,4 +1,4 @@
-"""The file: signature, version, units, index, end mark; reading in order, by seeking, and from a damaged file."""
+"""The file: signature, version, units, index, end mark; reading in order and by seeking."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,20 +11,13 @@ from rfcodec.bitstream import fields
 from rfcodec.bitstream.fields import ByteReader, increments
 from rfcodec.bitstream.headers import EndMark, GopHeader, SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType, read_unit, unit_size
-from rfcodec.errors import (
-    BitstreamError,
-    CorruptRecord,
-    InvalidField,
-    NotAStream,
-    OutputError,
-    UnsupportedFeature,
-    UnsupportedVersion,
-)
+from rfcodec.errors import BitstreamError, InvalidField, NotAStream, OutputError, TruncatedStream, UnsupportedVersion
 from rfcodec.support.files import replacing
 
 SIGNATURE = b"RFV\x1a"
 VERSION = 1
 PREAMBLE = SIGNATURE + bytes([VERSION])
+GOP_PARTS: dict[int, str] = {UnitType.SIDE_INFO: "side_info", UnitType.SYMBOLS: "symbols", UnitType.CORRECTION: "correction"}
 END_BYTES = unit_size(len(fields.write(EndMark(0, 0, 1))))
 
 
@@ -138,100 +131,68 @@ def _read_end(data: bytes) -> EndMark:
     return fields.read_whole(EndMark, unit.payload)
 
 
-def read_units(reader: ByteReader) -> Iterator[Unit]:
-    """All units after the header, up to the end mark; raises on any damage."""
+def read_units(reader: ByteReader, skipped: int = 0) -> Iterator[Unit]:
+    """All units from the reader's position up to the end mark, in the order of the specification.
+
+    `skipped` is the number of GOPs before that position. Raises BitstreamError on any damage and on units out of order.
+    """
+    before, offsets, index = UnitType.SEQUENCE, list[int](), 0
     while True:
-        unit = read_unit(reader)
-        if unit.type == UnitType.END:
-            _check_end(fields.read_whole(EndMark, unit.payload), reader)
+        start, unit = reader.position, read_unit(reader)
+        before = _in_order(before, unit.type, start)
+        if unit.type == UnitType.GOP:
+            offsets.append(start)
+        elif unit.type == UnitType.INDEX:
+            index = reader.position - start
+            _check_index(fields.read_whole(Index, unit.payload).offsets[skipped:], tuple(offsets))
+        elif unit.type == UnitType.END:
+            _check_end(fields.read_whole(EndMark, unit.payload), reader, index, skipped + len(offsets))
             return
         yield unit
 
 
-def _check_end(end: EndMark, reader: ByteReader) -> None:
+def _in_order(before: UnitType, found: int, start: int) -> UnitType:
+    if found > UnitType.END:  # unknown types may stand anywhere
+        return before
+    kind = UnitType(found)
+    if kind == UnitType.GOP:
+        legal = before < UnitType.INDEX
+    elif kind in GOP_PARTS:
+        legal = UnitType.GOP <= before < kind
+    else:
+        legal = before < kind
+    if not legal:
+        raise InvalidField(f"the unit of type {kind} at byte {start} follows one of type {before}: units are out of order")
+    return kind
+
+
+def _check_index(told: tuple[int, ...], found: tuple[int, ...]) -> None:
+    if told[: len(found)] != found or len(told) < len(found):
+        raise InvalidField("the index has other GOPs than the stream")
+    if len(told) > len(found):
+        raise TruncatedStream(f"GOPs are missing: the stream has {len(found)} of {len(told)}")
+
+
+def _check_end(end: EndMark, reader: ByteReader, index: int, gops: int) -> None:
     if end.total != reader.position or not reader.exhausted:
         raise InvalidField(f"the end mark counts {end.total} bytes, the file has {len(reader.data)}")
+    if end.index != index or (index > 0) != (gops > 1):
+        raise InvalidField(f"the end mark tells of an index of {end.index} bytes; {gops} GOPs have one of {index}")
     told = read_preamble(ByteReader(reader.data)).num_frames
     if told and told != end.num_frames:
         raise InvalidField(f"the end mark counts {end.num_frames} frames, the header {told}")
 
 
-def salvage_units(reader: ByteReader) -> Iterator[Unit]:
-    """The readable units of a damaged stream, symbols also where their checksum fails or their end is missing.
-
-    A GAP replaces anything else that is lost, so that the units after it are not counted to the GOP before it.
-    """
-    while not reader.exhausted:
-        start = reader.position
-        try:
-            unit = read_unit(reader)
-        except BitstreamError as error:
-            if not isinstance(error, CorruptRecord) or not _starts_unit(reader):
-                reader.position = _next_gop(reader, start + 1)
-            yield _doubtful(reader.data[start : reader.position])
-        else:
-            if unit.type == UnitType.END:
-                return
-            yield unit if unit.type != UnitType.GOP or _legal_gop(unit.payload) else Unit(UnitType.GAP, b"", intact=False)
-    yield Unit(UnitType.GAP, b"", intact=False)
-
-
-def _legal_gop(payload: bytes) -> bool:
-    try:
-        fields.read_whole(GopHeader, payload)
-    except UnsupportedFeature:
-        raise
-    except BitstreamError:
-        return False
-    return True
-
-
-def _doubtful(data: bytes) -> Unit:
-    # a wrong length must not reach into the next GOP: every copy would hold the rest of the file
-    piece = ByteReader(data)
-    try:
-        kind, length = piece.take(1)[0], piece.varint()
-    except BitstreamError:
-        kind, length = UnitType.GAP, 0
-    if kind != UnitType.SYMBOLS:
-        return Unit(UnitType.GAP, b"", intact=False)
-    return Unit(kind, data[piece.position : piece.position + length], intact=False)
-
-
-def _starts_unit(reader: ByteReader) -> bool:
-    piece = ByteReader(reader.data)
-    piece.position = reader.position
-    try:
-        read_unit(piece)
-    except BitstreamError:
-        return False
-    return True
-
-
-def _next_gop(reader: ByteReader, start: int) -> int:
-    # GOP units are short, so that the search stays linear in the size of the file
-    for position in range(start, len(reader.data)):
-        if reader.data[position] == UnitType.GOP:
-            piece = ByteReader(reader.data[position : position + 4096])
-            try:
-                read_unit(piece)
-            except BitstreamError:
-                continue
-            return position
-    return len(reader.data)
-
-
 def read_gops(units: Iterable[Unit]) -> Iterator[GopRecord]:
     """Groups units by GOP; skips unknown types, and all units between a GAP and the next GOP unit."""
     record: GopRecord | None = None
-    names = {UnitType.SIDE_INFO: "side_info", UnitType.SYMBOLS: "symbols", UnitType.CORRECTION: "correction"}
     for unit in units:
         if unit.type in (UnitType.GOP, UnitType.GAP):
             if record:
                 yield replace(record, intact=record.intact and unit.intact)
             record = GopRecord(fields.read_whole(GopHeader, unit.payload)) if unit.type == UnitType.GOP else None
-        elif record and unit.type in names:
-            part = {names[UnitType(unit.type)]: unit.payload}
+        elif record:
+            part = {GOP_PARTS[unit.type]: unit.payload} if unit.type in GOP_PARTS else {}
             record = replace(record, **part, intact=record.intact and unit.intact)
     if record:
         yield record
@@ -244,4 +205,7 @@ def read_index(data: bytes) -> Index | None:
         return None
     reader = ByteReader(data)
     reader.position = max(0, len(data) - END_BYTES - size)
-    return fields.read_whole(Index, read_unit(reader).payload)
+    unit = read_unit(reader)
+    if unit.type != UnitType.INDEX or reader.position != len(data) - END_BYTES:
+        raise InvalidField(f"the end mark leads to a unit of type {unit.type}, not to an index of {size} bytes")
+    return fields.read_whole(Index, unit.payload)

@@ -67,13 +67,14 @@ def varint(value: int) -> bytes:
 
 @dataclass(frozen=True)
 class Kind:
-    """How a value of one field becomes bytes and back, which values are legal, and what it means."""
+    """How a value of one field becomes bytes and back, which values are legal, what it means, the most bytes it takes."""
 
     write: Callable[[Any], bytes]
     read: Callable[[ByteReader], Any]
     legal: Callable[[Any], bool]
     range: str
     meaning: str
+    most: int
 
 
 class Line(NamedTuple):
@@ -92,10 +93,15 @@ def _field(kind: Kind, default: Any) -> Any:
 
 def uint(meaning: str, low: int = 0, high: int = 2**32 - 1, default: int | None = None) -> Any:
     """An integer in [low, high] as a varint."""
-    return _field(
-        Kind(varint, ByteReader.varint, lambda v: isinstance(v, int) and low <= v <= high, f"{low} to {high}", meaning),
-        default,
+    kind = Kind(
+        varint,
+        ByteReader.varint,
+        lambda v: isinstance(v, int) and low <= v <= high,
+        f"{low} to {high}",
+        meaning,
+        len(varint(high)),
     )
+    return _field(kind, default)
 
 
 def milli(meaning: str, low: float, high: float, default: float | None = None) -> Any:
@@ -106,6 +112,7 @@ def milli(meaning: str, low: float, high: float, default: float | None = None) -
         lambda v: low <= v <= high and abs(v * 1000 - round(v * 1000)) < 1e-6,
         f"{low} to {high} in steps of 0.001",
         meaning,
+        len(varint(round(high * 1000))),
     )
     return _field(kind, default)
 
@@ -119,6 +126,7 @@ def choice(meaning: str, ids: Mapping[str, int], default: str | None = None) -> 
         lambda v: v in ids,
         ", ".join(ids),
         meaning,
+        len(varint(max(ids.values()))),
     )
     return _field(kind, default)
 
@@ -131,6 +139,7 @@ def octets(meaning: str, high: int, default: bytes | None = None) -> Any:
         lambda v: isinstance(v, bytes) and len(v) <= high,
         f"at most {high} bytes",
         meaning,
+        len(varint(high)) + high,
     )
     return _field(kind, default)
 
@@ -143,6 +152,7 @@ def text(meaning: str, high: int, default: str | None = None) -> Any:
         lambda v: isinstance(v, str) and len(v.encode(errors="replace")) <= high and not _SURROGATE.search(v),
         f"at most {high} bytes of UTF-8",
         meaning,
+        len(varint(2 * high + 1)) + high,
     )
     return _field(kind, default)
 
@@ -155,6 +165,7 @@ def increments(meaning: str, high: int) -> Any:
         lambda v: len(v) <= high and all(0 < b - a < 1 << 32 for a, b in zip((0, *v), v, strict=False)),
         f"at most {high} increasing numbers above 0",
         meaning,
+        len(varint(high)) + high * len(varint(2**32 - 1)),
     )
     return _field(kind, None)
 
@@ -168,6 +179,7 @@ def fixed(meaning: str, size: int, low: int = 0, high: int | None = None) -> Any
         lambda v: isinstance(v, int) and low <= v <= most,
         f"{low} to {most}",
         meaning,
+        size,
     )
     return _field(kind, None)
 
@@ -180,6 +192,7 @@ def nested(meaning: str, record: type) -> Any:
         lambda v: isinstance(v, record),
         f"a {record.__name__}",
         meaning,
+        most_bytes(record),
     )
     return _field(kind, None)
 
@@ -199,6 +212,7 @@ def extensions(meaning: str, high: int, known: frozenset[str] = frozenset()) -> 
         lambda v: _legal_extensions(v) and sum(len(name) + len(data) for name, data in v) <= high,
         f"rising names of 1 to 16 letters, each with its bytes, at most {high} in all",
         meaning,
+        high + high * (len(varint(1)) + len(varint(high))),  # a name of one byte at the least, and two lengths
     )
     return _field(kind, ())
 
@@ -262,6 +276,11 @@ def _kinds(record: Any) -> Iterator[tuple[Field, Kind]]:
     for item in fields(record):
         if "kind" in item.metadata:
             yield item, item.metadata["kind"]
+
+
+def most_bytes(record: type) -> int:
+    """An upper bound of the bytes that a record of that class takes."""
+    return sum(kind.most for _, kind in _kinds(record))
 
 
 def _checked(item: Field, kind: Kind, value: Any) -> Any:

@@ -19,6 +19,7 @@ from rfcodec.bitstream.fields import (
     uint,
     write,
 )
+from rfcodec.config import EULER_NEEDS
 from rfcodec.errors import InvalidField, TruncatedStream
 from rfcodec.types import VideoFormat
 
@@ -80,6 +81,8 @@ class TrajectoryHeader:
     def __post_init__(self) -> None:
         if self.ode_tail >= self.steps:
             raise InvalidField(f"ode_tail is {self.ode_tail} of {self.steps} steps; legal: 1 to {self.steps - 1}")
+        if self.solver == "euler_maruyama" and self.diffusion == "eta" and self.eta:
+            raise InvalidField(f"eta is {self.eta}: {EULER_NEEDS}")
 
     @property
     def coded_steps(self) -> int:

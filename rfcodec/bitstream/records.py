@@ -56,21 +56,32 @@ def largest_payload(unit_bytes: int) -> int:
     return payload
 
 
-def read_unit(reader: ByteReader) -> Unit:
-    """The next unit; raises TruncatedStream, CorruptRecord on a failed checksum, UnsupportedFeature on a mandatory type.
-
-    After a CorruptRecord the reader's position is behind the unit, if the length of the unit is not what is damaged.
-    """
+def read_frame(reader: ByteReader) -> Unit:
+    """The next unit, of any type; raises TruncatedStream, InvalidField or, on a failed checksum, CorruptRecord."""
     start = reader.position
-    kind = reader.take(1)[0]
-    payload = reader.take(reader.varint())
-    body = reader.data[start : reader.position]
+    kind, length = read_head(reader)
+    payload = reader.take(length)
+    body = memoryview(reader.data)[start : reader.position]
     if int.from_bytes(reader.take(CRC_BYTES), "little") != zlib.crc32(body):
         raise CorruptRecord(
             f"the unit of type {kind} at byte {start} is damaged (checksum); `--partial` decodes what is intact"
         )
-    if kind == UnitType.GAP:
-        raise InvalidField(f"the unit at byte {start} has type {kind}, which is never written")
-    if kind >= MANDATORY:
-        raise UnsupportedFeature(f"the stream needs units of type {kind}, which this release does not know: use a newer one")
     return Unit(kind, payload)
+
+
+def read_head(reader: ByteReader) -> tuple[int, int]:
+    """Type of the next unit and length of its payload; raises BitstreamError."""
+    return reader.take(1)[0], reader.varint()
+
+
+def read_unit(reader: ByteReader) -> Unit:
+    """The next unit; raises what `read_frame` does, and UnsupportedFeature on a mandatory type that is not known."""
+    start = reader.position
+    unit = read_frame(reader)
+    if unit.type == UnitType.GAP:
+        raise InvalidField(f"the unit at byte {start} has type {unit.type}, which is never written")
+    if unit.type >= MANDATORY:
+        raise UnsupportedFeature(
+            f"the stream needs units of type {unit.type}, which this release does not know: use a newer one"
+        )
+    return unit

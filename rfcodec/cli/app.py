@@ -21,6 +21,9 @@ from rfcodec.cli.options import (
     Fetch,
     Fps,
     Frames,
+    MaxFrames,
+    MaxMemory,
+    MaxPixels,
     Offload,
     Overrides,
     Preset,
@@ -33,6 +36,7 @@ from rfcodec.cli.options import (
     Weights,
     Where,
     err,
+    limits,
     out,
     read_options,
     runtime,
@@ -102,6 +106,9 @@ def verify(
     threads: Threads = None,
     offload: Offload = "none",
     fetch: Fetch = False,
+    max_pixels: MaxPixels = None,
+    max_frames: MaxFrames = None,
+    max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
     """Decode, check digests, and measure against the source at the file's size."""
@@ -109,10 +116,9 @@ def verify(
     from rfcodec.cli.verify import verify as run
 
     reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
-    shown = {"realism": realism, "closing_steps": closing_steps}
-    where = runtime(
-        device, threads, offload, fetch=fetch, weights=backbone, overrides=parse_settings(overrides or []), **shown
-    )
+    shown = {"realism": realism, "closing_steps": closing_steps} | limits(max_pixels, max_frames, max_memory)
+    moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
+    where = runtime(device, threads, offload, fetch=fetch, **moved, **shown)
     result = run(source, against, parse_frames(frames), reading, lpips_weights, where)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:

@@ -13,12 +13,16 @@ from rfcodec.cli.options import (
     Fetch,
     Frames,
     Jobs,
+    MaxFrames,
+    MaxMemory,
+    MaxPixels,
     Offload,
     Overrides,
     Realism,
     Threads,
     Where,
     err,
+    limits,
     runtime,
 )
 from rfcodec.cli.outputs import In, Out, Overwrite, PadEven, may_write, needed, one_place
@@ -50,6 +54,9 @@ def decode(
     out_option: Out = None,
     overwrite: Overwrite = False,
     pad_even: PadEven = False,
+    max_pixels: MaxPixels = None,
+    max_frames: MaxFrames = None,
+    max_memory: MaxMemory = None,
 ) -> None:
     """Turn a file back into a video."""
     from rfcodec.api import read_format
@@ -62,7 +69,8 @@ def decode(
     shown = {"realism": realism, "closing_steps": closing_steps}
     shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
     moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
-    where = runtime(device, threads, offload, fetch=fetch, **moved, **shown, **shared)
+    allowed = limits(max_pixels, max_frames, max_memory)
+    where = runtime(device, threads, offload, fetch=fetch, **moved, **shown, **shared, **allowed)
     selected, stream = parse_frames(frames), Path(source)
     writer = VideoWriter(target, read_format(stream), pad_even=pad_even, first=selected[0] or 0)
     decode_to_file(err, stream, writer, selected, partial, where)

@@ -17,6 +17,9 @@ from rfcodec.cli.options import (
     Fps,
     Frames,
     Jobs,
+    MaxFrames,
+    MaxMemory,
+    MaxPixels,
     Offload,
     Preset,
     Raw,
@@ -25,6 +28,7 @@ from rfcodec.cli.options import (
     Threads,
     Vfr,
     err,
+    limits,
     out,
     read_options,
     runtime,
@@ -90,6 +94,9 @@ def encode(
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
+    max_pixels: MaxPixels = None,
+    max_frames: MaxFrames = None,
+    max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
     """Code a video into one self-contained file of at most the budget."""
@@ -129,7 +136,8 @@ def encode(
         if caption is not None:
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
         shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
-        where = runtime(device, threads, offload, fetch=fetch, **shared)
+        allowed = limits(max_pixels, max_frames, max_memory)
+        where = runtime(device, threads, offload, fetch=fetch, **shared, **allowed)
         result = encode_with(video, file, stream, effort, where, watcher)
     with reporting(target):
         encode_report(out, replace(result, path=Path(target)), watcher, stream.mode, video.report, as_json)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from rfcodec.support.words import parse_raw
+from rfcodec.support.words import parse_amount, parse_raw
 
 out = Console()
 err = Console(stderr=True)
@@ -52,6 +52,20 @@ ClosingSteps = Annotated[int | None, typer.Option(help="Closing steps of what is
 Weights = Annotated[
     Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")
 ]
+MaxPixels = Annotated[
+    str | None, typer.Option("--max-pixels", metavar="N", help="Most pixels of a frame; 64M if not given.")
+]
+MaxFrames = Annotated[str | None, typer.Option("--max-frames", metavar="N", help="Most frames of a video; 1M if not given.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", metavar="N", help="Most bytes a GOP may need, such as 4G; default: 80 % of what is free."),
+]
+
+
+def limits(max_pixels: str | None, max_frames: str | None, max_memory: str | None) -> dict[str, int]:
+    """The limits that are given, as settings of this machine; K, M, G and T are powers of 1024. Raises ConfigError."""
+    given = {"max_pixels": max_pixels, "max_frames": max_frames, "max_memory": max_memory}
+    return {name: parse_amount(text) for name, text in given.items() if text is not None}
 
 
 def read_options(

@@ -1,6 +1,6 @@
 """The opened parts of one stream: spans, shapes, padding, conditions and plans, which encoder and decoder share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any, final
 
@@ -30,7 +30,8 @@ class Engine:
         self.codebook: Codebook[Any] = fields.read_whole(codebook, header.codebook_parameters)
         still = registry.by_id("stills", header.still)(header.width, header.height, intra(self))
         self.conditioner: Conditioner = registry.by_id("conditioners", header.mode)(still, header.prompt)
-        self._spans: list[GopSpan] | None = None
+        self._spans: Iterator[GopSpan] = iter(())
+        self._span: GopSpan | None = None
         self.trajectory = TrajectoryConfig(**asdict(header.trajectory))
 
     @property
@@ -38,11 +39,19 @@ class Engine:
         """Number of steps that carry bits, and the growth of these, from the header."""
         return Steps(self.header.trajectory.coded_steps, self.header.trajectory.bit_ramp)
 
-    def spans(self) -> list[GopSpan]:
-        """The GOPs of the video, planned from mode, num_frames and gop alone; computed once."""
-        if self._spans is None:
-            self._spans = list(self.conditioner.plan(self.header.num_frames, self.header.gop))
-        return self._spans
+    def spans(self) -> Iterator[GopSpan]:
+        """The GOPs of the video one after the other, planned from mode, num_frames and gop alone."""
+        return self.conditioner.plan(self.header.num_frames, self.header.gop)
+
+    def span(self, index: int) -> GopSpan:
+        """The GOP of that number, found from the one asked for before where that is earlier; raises InvalidField."""
+        if self._span is None or self._span.index > index:
+            self._spans, self._span = self.spans(), None
+        while self._span is None or self._span.index < index:
+            self._span = next(self._spans, None)
+            if self._span is None:
+                raise InvalidField(f"GOP {index} does not exist: the video has {self.header.num_frames} frames")
+        return self._span
 
     def shape(self, num_frames: int) -> Shape:
         """Shape c f h w of the latents of a GOP of num_frames."""

@@ -1,7 +1,7 @@
 """What a stream says of itself: settings to a sequence header, and from one the backbone that it asks for."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields as dataclass_fields
 
 import torch
@@ -14,7 +14,7 @@ from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import ConfigError
 from rfcodec.protocols import AnyBackbone, Backbone
 from rfcodec.support.words import nearest
-from rfcodec.types import Identity, VideoFormat
+from rfcodec.types import GopSpan, Identity, VideoFormat
 
 
 def open_backbone(
@@ -84,6 +84,12 @@ def make_header(video: VideoFormat, stream: StreamConfig, backbone: AnyBackbone)
         prompt=stream.prompt,
         extensions=write_aspect(video.sample_aspect),
     )
+
+
+def plan_spans(header: SequenceHeader) -> Iterator[GopSpan]:
+    """The GOPs that a header tells of, one after the other, without a backbone; raises UnknownPlugin."""
+    still = registry.by_id("stills", header.still)(header.width, header.height, None)
+    return registry.by_id("conditioners", header.mode)(still, header.prompt).plan(header.num_frames, header.gop)
 
 
 def check_identity(header: SequenceHeader, identity: Identity) -> None:

@@ -146,11 +146,12 @@ def _suffices(engine: Engine, span: GopSpan, needed: int, side_bytes: int, trial
     # whether each GOP gets what this one needs, its references growing with the budget up to their share
     total, effort = trial
     per_reference = side_bytes / span.references if span.references else 0.0
-    rough = RatePlan.make(engine.spans(), total, effort)
-    plan = RatePlan.make(engine.spans(), total - overhead(engine, [gop.total for gop in rough.budgets]), effort)
+    spans = list(engine.spans())
+    rough = RatePlan.make(spans, total, effort)
+    plan = RatePlan.make(spans, total - overhead(engine, [gop.total for gop in rough.budgets]), effort)
     margin = 6  # of varints that grow with what they count
     return all(
         budget.total
         >= needed - side_bytes + margin + max(other.references * per_reference, budget.references) + budget.correction
-        for other, budget in zip(engine.spans(), plan.budgets, strict=True)
+        for other, budget in zip(spans, plan.budgets, strict=True)
     )

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import final
 
 from rfcodec import registry
@@ -11,7 +12,8 @@ from rfcodec.bitstream.container import PREAMBLE, GopRecord, read_gops, read_hea
 from rfcodec.bitstream.fields import ByteReader, Line
 from rfcodec.bitstream.headers import GopHeader, SequenceHeader
 from rfcodec.bitstream.records import Unit, UnitType, unit_size
-from rfcodec.errors import TruncatedStream
+from rfcodec.coding.header import plan_spans
+from rfcodec.errors import InvalidField, TruncatedStream, UnknownPlugin
 
 SMALLEST_GOP = unit_size(len(fields.write(GopHeader(0, 0, (), b""))))
 LARGEST_LOSS = 10  # times a damaged file may be shorter than its GOPs at the least: bounds what it can ask for
@@ -79,9 +81,23 @@ def describe(data: bytes) -> StreamInfo:
     start = reader.position
     account = Account()
     gops = list(read_gops(account.passing(read_units(reader))))
+    _check_gops(header, gops)
     account.sizes[UnitType.SEQUENCE] = start - len(PREAMBLE)
     purposes = account.by_purpose(len(data))
     return StreamInfo(len(data), header, _named(header), gops, purposes)
+
+
+def _check_gops(header: SequenceHeader, gops: list[GopRecord]) -> None:
+    for number, gop in enumerate(gops):
+        if gop.header.index != number:
+            raise InvalidField(f"GOP {gop.header.index} stands where GOP {number} should")
+    try:
+        planned = sum(1 for _ in islice(plan_spans(header), len(gops) + 1))
+    except UnknownPlugin:  # headers are also shown where a plugin that decodes them is missing
+        return
+    if planned != len(gops):
+        more = "more" if planned > len(gops) else "fewer"
+        raise InvalidField(f"the stream has {len(gops)} GOPs; {header.num_frames} frames have {more}")
 
 
 def _named(header: SequenceHeader) -> list[Line]:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import final
 
 from rfcodec import registry
@@ -45,7 +46,7 @@ def encode(
         yield from finished.units
         size = sum(len(unit.write()) for unit in finished.units)
         watcher.gop(
-            FinishedGop(engine.spans()[finished.index], finished.shown, finished.step_bits), sent.pop(finished.index), size
+            FinishedGop(engine.span(finished.index), finished.shown, finished.step_bits), sent.pop(finished.index), size
         )
 
 
@@ -54,8 +55,8 @@ def decode(data: bytes, frames: tuple[int, int], runtime: RuntimeConfig, engine:
     _refuse_chain(engine)
     executor, alone = _shared_out(runtime)
     start, stop = frames
-    shown = [(span.start + span.overlap, span.stop) for span in engine.spans()]
-    firsts = [first for first, end in shown if first < stop and start < end]
+    shown = ((span.start + span.overlap, span.stop) for span in engine.spans())
+    firsts = (first for first, end in takewhile(lambda piece: piece[0] < stop, shown) if start < end)
     yield from in_order(executor.run(partial(_DecodeGop, data, alone), firsts))
 
 
@@ -117,10 +118,10 @@ class _EncodeGop:
 
     def __call__(self, task: _Task) -> _Finished:
         engine = self._encoder.engine
-        spans = engine.spans()
-        span, previous = spans[task.index], None
+        previous = None
         if task.before is not None:
-            previous = Boundary(engine.condition(task.before, spans[task.index - 1], None))
+            previous = Boundary(engine.condition(task.before, engine.span(task.index - 1), None))
+        span = engine.span(task.index)
         decoded, units = self._encoder.code(task.frames, span, task.side_info, previous)
         return _Finished(task.index, units, decoded.shown, decoded.step_bits)
 

@@ -39,8 +39,7 @@ class DecodedFrames:
 
 def seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: RuntimeConfig) -> Iterator[DecodedFrames]:
     """The GOPs from the one that holds frame `start` on; a chain is decoded from its beginning. Raises BitstreamError."""
-    spans = engine.spans()
-    wanted = next(span.index for span in spans if span.stop > start)
+    wanted = next(span.index for span in engine.spans() if span.stop > start)
     first = 0 if engine.conditioner.chained else max(wanted - 1, 0)
     records = records_from(data, first)
     previous: Any = None
@@ -48,7 +47,7 @@ def seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: Run
         record = next(records, None)
         if record is None or record.header.index != first:
             raise InvalidField(f"the index leads to no GOP {first}")
-        previous = Boundary(engine.condition(record.side_info, spans[first], None))
+        previous = Boundary(engine.condition(record.side_info, engine.span(first), None))
     done = wanted if previous else first
     for number, record in enumerate(records, done):
         if record.header.index != number:
@@ -58,8 +57,8 @@ def seek(engine: Engine, data: bytes, start: int, watcher: Watcher, runtime: Run
         if decoded.span.stop > start:
             yield show(decoded, record, runtime)
         previous, done = decoded, number + 1
-    if done < len(spans):
-        raise TruncatedStream(f"the stream ends before its last GOP: it has {done} of {len(spans)}")
+    if (count := sum(1 for _ in engine.spans())) > done:
+        raise TruncatedStream(f"the stream ends before its last GOP: it has {done} of {count}")
 
 
 def records_from(data: bytes, gop: int) -> Iterator[GopRecord]:
@@ -71,7 +70,7 @@ def records_from(data: bytes, gop: int) -> Iterator[GopRecord]:
         if index is None or gop >= len(index.offsets):
             raise BitstreamError(f"the index does not know GOP {gop}")
         reader.position = index.offsets[gop]
-    return read_gops(read_units(reader))
+    return read_gops(read_units(reader, skipped=gop))
 
 
 def show(decoded: DecodedGop, record: GopRecord, runtime: RuntimeConfig) -> DecodedFrames:

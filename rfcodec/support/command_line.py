@@ -55,6 +55,17 @@ class Stopped(BaseException):
         self.status = SIGNAL_STATUS + number
 
 
+def exhausted(error: Exception) -> str:
+    """What to do where an error says that memory or the stack is used up; "" for any other error."""
+    said = str(error)
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply to be read"
+    # torch raises its own class, or a RuntimeError from the allocator of the CPU
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said:
+        return "there is not enough memory: smaller frames or shorter GOPs need less; --max-memory refuses what needs more"
+    return ""
+
+
 def guarded(run: Callable[[], object]) -> None:
     """Runs a command; errors of ours become one line and exit status 1, a signal one line and 128 + its number.
 
@@ -72,6 +83,11 @@ def guarded(run: Callable[[], object]) -> None:
             err.print("stopped: the program that read the output has ended", highlight=False)
             sys.exit(SIGNAL_STATUS + PIPE_SIGNAL)
         err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except (MemoryError, RecursionError, RuntimeError) as error:
+        if not exhausted(error):
+            raise
+        err.print(f"[red]error:[/] {exhausted(error)}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except Stopped as stop:
         err.print(f"stopped by {stop}; nothing unfinished was left under the final name", highlight=False, soft_wrap=True)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rfcodec.types import RawLayout
 
 
+AMOUNTS = " KMGT"
+
+
 def parse_frames(text: str) -> tuple[int | None, int | None]:
     """Frames A:B, A: or :B; raises ConfigError."""
     first, colon, last = text.partition(":")
@@ -46,6 +49,16 @@ def parse_raw(text: str) -> "RawLayout":
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
     """Names and values from name=value, numbers as numbers; raises ConfigError."""
     return {name: _number(value) for name, value in parse_words(pairs).items()}
+
+
+def parse_amount(text: str) -> int:
+    """A whole number, or one with K, M, G or T behind it for powers of 1024, such as 4G; raises ConfigError."""
+    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].upper() in AMOUNTS else (text, "")
+    try:
+        amount = Fraction(number) * (1024 ** AMOUNTS.find(unit) if unit else 1)
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"an amount is {text!r}; write a number, such as 500000, 64M or 4G") from None
+    return int(amount)
 
 
 def nearest(name: str, legal: Iterable[str]) -> str:

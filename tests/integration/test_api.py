@@ -20,10 +20,10 @@ from rfcodec.bitstream.container import (
     read_gops,
     read_preamble,
     read_units,
-    salvage_units,
 )
 from rfcodec.bitstream.fields import ByteReader
 from rfcodec.bitstream.records import Unit, UnitType
+from rfcodec.bitstream.recovery import salvage_units
 from rfcodec.coding.decoded import DecodedGop
 from rfcodec.coding.watcher import Watcher
 from rfcodec.errors import (

@@ -22,12 +22,12 @@ from rfcodec.bitstream.container import (
     read_index,
     read_preamble,
     read_units,
-    salvage_units,
     write_stream,
 )
 from rfcodec.bitstream.fields import ByteReader, varint
 from rfcodec.bitstream.headers import DIFFUSIONS, MOST_PIXELS, SOLVERS, EndMark, GopHeader, SequenceHeader, TrajectoryHeader
 from rfcodec.bitstream.records import MANDATORY, Unit, UnitType, largest_payload, read_unit, unit_size
+from rfcodec.bitstream.recovery import salvage_units
 from rfcodec.config import EncoderConfig, RuntimeConfig
 from rfcodec.errors import BitstreamError, CorruptRecord, InvalidField, TruncatedStream, UnsupportedFeature
 from rfcodec.presets import configure
@@ -45,10 +45,11 @@ def thousandths(low, high):
 @st.composite
 def trajectory_headers(draw):
     steps = draw(st.integers(2, 500))
+    solver, diffusion = draw(st.sampled_from(sorted(SOLVERS))), draw(st.sampled_from(sorted(DIFFUSIONS)))
     return TrajectoryHeader(
-        solver=draw(st.sampled_from(sorted(SOLVERS))),
-        diffusion=draw(st.sampled_from(sorted(DIFFUSIONS))),
-        eta=draw(thousandths(0, 100)),
+        solver=solver,
+        diffusion=diffusion,
+        eta=0.0 if (solver, diffusion) == ("euler_maruyama", "eta") else draw(thousandths(0, 100)),
         gain=draw(thousandths(0, 100)),
         power=draw(thousandths(0, 100)),
         steps=steps,

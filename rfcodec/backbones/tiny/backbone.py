@@ -25,6 +25,10 @@ from rfcodec.types import Identity, InformationProfile
 # what decides x0_hat beside the weights
 CONSTANTS = (SLOWER, GREY_UNIT, FRAME_UNIT, LARGEST_LOG_SNR, REACH, EDGES)
 
+BYTES_PER_PIXEL = (
+    700  # of the network, a pixel of a GOP: the highest that was measured, 1150, without what every backbone takes
+)
+
 
 @final
 class TinyOptions(BackboneOptions):
@@ -80,7 +84,7 @@ def _offers(name: str) -> dict[str, Offer]:
         TinyOptions.read(options)
         card = read_card(name)
         facts = {"kind": "learned, its weights are in the package", "licence": card.licence}
-        facts |= {"takes": list(TinyBackbone.takes), "geometry": PixelTransform.geometry}
+        facts |= {"takes": list(TinyBackbone.takes), "geometry": PixelTransform.geometry, "bytes_per_pixel": BYTES_PER_PIXEL}
         return facts | {"shipped": card.model_dump(include={"bytes", "sha256", "parameters", "trained_on", "compute"})}
 
     def fingerprint(options: Options) -> str:

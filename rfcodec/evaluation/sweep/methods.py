@@ -108,7 +108,7 @@ class Methods:
             lambda: _decoded(path, runtime) if job.decode else shown.frames(),
             path,
             told.bytes_by_purpose,
-            tuple(span.start + span.overlap for span in open_decoder(told.header, runtime).spans()[1:]),
+            tuple(span.start + span.overlap for span in open_decoder(told.header, runtime).spans())[1:],
             counter=counter,
             encode_seconds=seconds,
             peak_memory=peak,

@@ -39,7 +39,7 @@ def scaled(label: str, dims: int, bits: int, seeds: Sequence[int]) -> Row:
     """The choice among few of the atoms, for as many chosen, and its line through all; the replay as it is."""
     real: Any = open_codebook(label)
     name = label.partition(":")[0]
-    m = real.atoms_for(bits // FRAMES if name == "gvcc" else bits)
+    m = real.atoms_for(latent_shape(dims), bits // FRAMES if name == "gvcc" else bits)
     jobs = [(f"{name}:k={k},m={m}", dims, bits, seeds) for k in FEW]
     few = [summary(rows)[0] for rows in in_fresh_processes(measure, jobs)]
     slope = (few[1]["choose_seconds"] - few[0]["choose_seconds"]) / (FEW[1] - FEW[0])
