@@ -28,7 +28,8 @@ from rfcodec.stream.info import Account, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import salvage, survey
 from rfcodec.types import Frames, VideoFormat
-from rfcodec.video.inputs import Input, Span, as_video
+from rfcodec.video.inputs import Input, Span, as_video, parse_speed
+from rfcodec.video.source import ReadOptions
 
 Setting = str | int | float | bool | Path | np.ndarray | None
 Stream = str | Path | bytes | IO[bytes]  # where a stream is read from
@@ -67,6 +68,7 @@ def encode(
     frames: Span = (None, None),
     size: tuple[int, int] | None = None,
     fps: Fraction | float | None = None,
+    reading: ReadOptions = ReadOptions(),
     steps: int | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -94,7 +96,8 @@ def encode(
     elif backbone is not None:
         where = where.model_copy(update={"weights": backbone})
     stream, effort = configure(preset, named)
-    with as_video(video, frames, size, fps) as source:
+    reading = reading if fps is None else replace(reading, fps=parse_speed(fps))
+    with as_video(video, frames, size, reading) as source:
         return encode_with(source, out, stream, effort, where, watcher, measure=measure)
 
 

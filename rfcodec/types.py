@@ -5,7 +5,7 @@ Axis legend: c channels, f latent frames, h latent rows, w latent columns; frame
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +13,8 @@ from jaxtyping import UInt8
 
 Frames = UInt8[np.ndarray, "t y x 3"]  # 8-bit RGB
 Frame = UInt8[np.ndarray, "y x 3"]
+
+NEARLY = Fraction(3, 100)  # as 832x480 is 16:9: what a size of multiples of 16 or 32 may change the aspect by
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,15 @@ class VideoFormat:
     def pixels(self) -> int:
         """Pixels of the whole video, the denominator of bits per pixel."""
         return self.width * self.height * self.num_frames
+
+    def scaled(self, width: int, height: int) -> "VideoFormat":
+        """The format at another size, with pixels of the aspect that leaves the picture's own as it is.
+
+        A size that keeps the picture's aspect to within 3 %, as whole numbers can, leaves that of the pixels too.
+        """
+        change = Fraction(self.width * height, self.height * width)
+        aspect = self.sample_aspect if abs(change - 1) < NEARLY else self.sample_aspect * change
+        return replace(self, width=width, height=height, sample_aspect=aspect)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,65 @@
 """The headers of a stream as field lists (docs/bitstream.md, sections 3 and 4)."""
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import final
 
-from rfcodec.bitstream.fields import Extensions, choice, extensions, fixed, increments, milli, nested, octets, text, uint
+from rfcodec.bitstream.fields import (
+    Extensions,
+    choice,
+    extensions,
+    fixed,
+    increments,
+    milli,
+    nested,
+    octets,
+    read_whole,
+    text,
+    uint,
+    write,
+)
 from rfcodec.config import EULER_NEEDS
-from rfcodec.errors import InvalidField
+from rfcodec.errors import InvalidField, TruncatedStream
 from rfcodec.types import VideoFormat
 
 SOLVERS = {"posterior": 0, "euler_maruyama": 1}
 DIFFUSIONS = {"eta": 0, "power": 1}
 MOST_PIXELS = 1 << 31  # of one GOP: bounds the memory that a header can ask for
+
+
+@final
+@dataclass(frozen=True)
+class _Aspect:
+    """Payload of the extension `aspect`."""
+
+    numerator: int = uint("width of a pixel over its height, numerator", 1, 65535)
+    denominator: int = uint("width of a pixel over its height, denominator", 1, 65535)
+
+    def __post_init__(self) -> None:
+        if math.gcd(self.numerator, self.denominator) != 1 or self.numerator == self.denominator:
+            raise InvalidField(f"aspect is {self.numerator}:{self.denominator}; legal: lowest terms other than 1:1")
+
+
+def write_aspect(aspect: Fraction) -> Extensions:
+    """The extension that says what pixels are not square; none for 1. Terms beyond 65535 are brought near."""
+    if aspect == 1:
+        return ()
+    small = max(min(aspect, 1 / aspect).limit_denominator(65535), Fraction(1, 65535))
+    near = small if aspect < 1 else 1 / small
+    return () if near == 1 else (("aspect", write(_Aspect(near.numerator, near.denominator))),)
+
+
+def read_aspect(extensions: Extensions) -> Fraction:
+    """Inverse of `write_aspect`; raises InvalidField."""
+    payload = dict(extensions).get("aspect")
+    if payload is None:
+        return Fraction(1)
+    try:
+        found = read_whole(_Aspect, payload)
+    except TruncatedStream as error:
+        raise InvalidField(f"the extension aspect is too short: {error}") from error
+    return Fraction(found.numerator, found.denominator)
 
 
 @final
@@ -67,13 +115,15 @@ class SequenceHeader:
     extensions: Extensions = extensions("additions of later releases", 65535)
 
     def __post_init__(self) -> None:
+        read_aspect(self.extensions)
         if self.width * self.height * min(self.gop, self.num_frames or self.gop) > MOST_PIXELS:
             raise InvalidField(f"{self.gop} frames of {self.width}x{self.height} are too much for one GOP: shorten the GOP")
 
     @property
     def format(self) -> VideoFormat:
         """Size, length and speed of the video."""
-        return VideoFormat(self.width, self.height, self.num_frames, Fraction(self.fps_numerator, self.fps_denominator))
+        fps = Fraction(self.fps_numerator, self.fps_denominator)
+        return VideoFormat(self.width, self.height, self.num_frames, fps, read_aspect(self.extensions))
 
 
 @final

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,9 @@ from rfcodec.cli.encode import encode
 from rfcodec.cli.options import (
     AsJson,
     ClosingSteps,
+    Deinterlace,
     Device,
+    Fps,
     Frames,
     MaxFrames,
     MaxMemory,
@@ -23,18 +26,23 @@ from rfcodec.cli.options import (
     Offload,
     Overrides,
     Preset,
+    Raw,
     Realism,
+    StreamNumber,
+    Strict,
     Threads,
+    Vfr,
     Weights,
     Where,
     err,
     limits,
     out,
+    read_options,
     runtime,
 )
 from rfcodec.cli.sweep import sweep
 from rfcodec.support.command_line import SeveralValues, guarded
-from rfcodec.support.words import parse_frames, parse_raw, parse_settings, parse_size, parse_words
+from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
 
 app = typer.Typer(
     help="A zero-shot video codec engine: a pretrained rectified-flow video model is the codec.",
@@ -58,6 +66,7 @@ def _root(
 ) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("rfcodec.stream").setLevel(logging.INFO)  # tells that digests agree on another arithmetic
+    logging.getLogger("rfcodec.video").setLevel(logging.INFO)  # tells what is done to the source
 
 
 app.command()(encode)
@@ -78,7 +87,12 @@ def verify(
     source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
     against: Annotated[Path, typer.Option(help="The video that was encoded.")],
     frames: Frames = ":",
-    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    raw: Raw = None,
+    fps: Fps = None,
+    vfr: Vfr = "cfr",
+    video_stream: StreamNumber = None,
+    strict: Strict = False,
+    deinterlace: Deinterlace = True,
     lpips_weights: Weights = None,
     realism: Realism = 1.0,
     closing_steps: ClosingSteps = None,
@@ -96,10 +110,10 @@ def verify(
     from rfcodec.cli.console import verify_report
     from rfcodec.cli.verify import verify as run
 
-    layout = parse_raw(raw) if raw else None
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     shown = {"realism": realism, "closing_steps": closing_steps} | limits(max_pixels, max_frames, max_memory)
     where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
-    result = run(source, against, parse_frames(frames), layout, lpips_weights, where)
+    result = run(source, against, parse_frames(frames), reading, lpips_weights, where)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:
         raise typer.Exit(1)
@@ -113,6 +127,11 @@ def calibrate(
     gop: Annotated[int, typer.Option(help="Frames of a GOP.")] = 33,
     gops: Annotated[int, typer.Option(help="Most GOPs of each clip.", min=1)] = 4,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    fps: Fps = None,
+    vfr: Vfr = "cfr",
+    video_stream: StreamNumber = None,
+    strict: Strict = False,
+    deinterlace: Deinterlace = True,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance_scale=5"),
@@ -126,11 +145,14 @@ def calibrate(
     from rfcodec.cli.console import calibration_report, calibration_watcher
     from rfcodec.coding.calibrate import calibrate as measure
     from rfcodec.presets import configure
+    from rfcodec.video.reader import open_video
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace)
+    opened = partial(open_video, size=parse_size(size) if size else None, reading=reading)
     with calibration_watcher(err, silent=as_json) as watch:
         where = runtime(device, threads, offload)
-        found = measure(clips, stream, where, size=parse_size(size) if size else None, gops=gops, watch=watch)
+        found = measure(clips, stream, where, gops=gops, open_clip=opened, watch=watch)
     calibration_report(out, found, as_json)
 
 

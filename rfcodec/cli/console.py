@@ -25,6 +25,7 @@ from rfcodec.flow.path import time_of_snr
 from rfcodec.metrics.fidelity import psnr
 from rfcodec.stream.playback import record_size
 from rfcodec.types import Frames, InformationProfile, VideoFormat
+from rfcodec.video.damage import SourceReport
 from rfcodec.video.reader import VideoWriter
 
 
@@ -80,8 +81,10 @@ class EncodeProgress(Watcher):
         return f"{8 * self.size} bits, {self.psnr:.2f} dB" if self.frames else "no GOP finished yet"
 
 
-def encode_report(console: Console, result: api.Encoded, watcher: EncodeProgress, mode: str, as_json: bool) -> None:
-    """Bytes, bpp, kbps and PSNR of a finished encoding."""
+def encode_report(
+    console: Console, result: api.Encoded, watcher: EncodeProgress, mode: str, source: SourceReport, as_json: bool
+) -> None:
+    """Bytes, bpp, kbps and PSNR of a finished encoding, and how much of the source could be read."""
     seconds = result.format.num_frames / result.format.fps
     row = {
         "file": str(result.path),
@@ -91,6 +94,9 @@ def encode_report(console: Console, result: api.Encoded, watcher: EncodeProgress
         "bpp": result.bpp,
         "kbps": float(8 * result.size / seconds / 1000),
         "psnr": watcher.psnr,
+        "source_frames_read": source.read,
+        "source_frames_expected": source.expected,
+        "source_damaged": source.damaged,
     }
     if as_json:
         print(json.dumps(row))

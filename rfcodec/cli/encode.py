@@ -8,9 +8,11 @@ from rich.markup import escape
 
 from rfcodec.cli.options import (
     AsJson,
+    Deinterlace,
     Device,
     ExecutorName,
     ExecutorOptions,
+    Fps,
     Frames,
     Jobs,
     MaxFrames,
@@ -18,14 +20,19 @@ from rfcodec.cli.options import (
     MaxPixels,
     Offload,
     Preset,
+    Raw,
+    StreamNumber,
+    Strict,
     Threads,
+    Vfr,
     err,
     limits,
     out,
+    read_options,
     runtime,
 )
 from rfcodec.errors import ConfigError
-from rfcodec.support.words import parse_frames, parse_raw, parse_settings, parse_size, parse_words
+from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
 
 
 def encode(
@@ -46,7 +53,12 @@ def encode(
     ] = None,
     frames: Frames = ":",
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
-    raw: Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")] = None,
+    raw: Raw = None,
+    fps: Fps = None,
+    vfr: Vfr = "cfr",
+    video_stream: StreamNumber = None,
+    strict: Strict = False,
+    deinterlace: Deinterlace = True,
     roi: Annotated[
         Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
     ] = None,
@@ -88,10 +100,10 @@ def encode(
     chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    layout = parse_raw(raw) if raw else None
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     stream, effort = configure(preset, chosen)
     with (
-        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, raw=layout) as video,
+        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, reading=reading) as video,
         EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
     ):
         if caption is not None:
@@ -99,7 +111,7 @@ def encode(
         shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
         where = runtime(device, threads, offload, **shared, **limits(max_pixels, max_frames, max_memory))
         result = encode_with(video, target, stream, effort, where, watcher)
-    encode_report(out, result, watcher, stream.mode, as_json)
+    encode_report(out, result, watcher, stream.mode, video.report, as_json)
 
 
 def _caption(video: Any, model: str, device: str, silent: bool) -> str:

@@ -6,12 +6,24 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from rfcodec.support.words import parse_amount
+from rfcodec.support.words import parse_amount, parse_raw
 
 out = Console()
 err = Console(stderr=True)
 
 Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A up to but not including B of the source.")]
+Raw = Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")]
+Fps = Annotated[
+    str | None, typer.Option(metavar="FPS", help="Frames per second of the source, where it does not say or lies.")
+]
+Vfr = Annotated[
+    str, typer.Option(help="Variable frame rates: cfr resamples to a constant one, keep-frames keeps each frame.")
+]
+StreamNumber = Annotated[
+    int | None, typer.Option("--stream", metavar="N", help="Video stream of the source, from 0; default: its default one.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="A source that is damaged is an error, not a warning.")]
+Deinterlace = Annotated[bool, typer.Option("--deinterlace/--no-deinterlace", help="Interlaced sources become progressive.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Device = Annotated[str, typer.Option(help="Torch device.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
@@ -51,6 +63,16 @@ def limits(max_pixels: str | None, max_frames: str | None, max_memory: str | Non
     """The limits that are given, as settings of this machine; K, M, G and T are powers of 1024. Raises ConfigError."""
     given = {"max_pixels": max_pixels, "max_frames": max_frames, "max_memory": max_memory}
     return {name: parse_amount(text) for name, text in given.items() if text is not None}
+
+
+def read_options(
+    fps: str | None, vfr: str, stream: int | None, strict: bool, deinterlace: bool, raw: str | None = None
+) -> Any:
+    """How the source is read; raises ConfigError, InputError."""
+    from rfcodec.video.inputs import parse_speed
+    from rfcodec.video.source import ReadOptions
+
+    return ReadOptions(parse_raw(raw) if raw else None, parse_speed(fps), vfr, stream, strict, deinterlace)  # type: ignore[arg-type]
 
 
 def runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:

@@ -8,8 +8,7 @@ from rfcodec.config import RuntimeConfig
 from rfcodec.errors import FrameRangeError
 from rfcodec.metrics.collector import Measurer
 from rfcodec.metrics.lpips import Lpips, lpips_network
-from rfcodec.types import RawLayout
-from rfcodec.video.reader import open_video
+from rfcodec.video.reader import ReadOptions, open_video
 
 METRICS = ("psnr", "ms_ssim", "lpips")
 
@@ -18,7 +17,7 @@ def verify(
     source: Path,
     against: Path,
     frames: tuple[int | None, int | None],
-    raw: RawLayout | None,
+    reading: ReadOptions,
     lpips_weights: Path | None,
     runtime: RuntimeConfig,
 ) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def verify(
     """
     stream = api.info(source)
     header = stream.header
-    with open_video(against, frames=frames, size=(header.width, header.height), raw=raw) as video:
+    with open_video(against, frames=frames, size=(header.width, header.height), reading=reading) as video:
         if video.format.num_frames != header.num_frames:
             found = f"the file has {header.num_frames} frames, the source {video.format.num_frames}"
             raise FrameRangeError(f"{found}: name those that were encoded with --frames A:B")

@@ -16,7 +16,7 @@ from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import FrameRangeError
 from rfcodec.protocols import Backbone
 from rfcodec.types import InformationProfile
-from rfcodec.video.reader import Video, open_video
+from rfcodec.video.reader import Video, VideoReader, open_video
 
 EXACT = 1 << 30  # bytes: no limit for a reference frame
 
@@ -41,8 +41,8 @@ def calibrate(
     stream: StreamConfig,
     runtime: RuntimeConfig,
     *,
-    size: tuple[int, int] | None = None,
     gops: int = 4,
+    open_clip: Callable[[Path], VideoReader] = open_video,
     watch: Callable[[int, InformationProfile], None] = lambda done, profile: None,
 ) -> Calibration:
     """Measures `gops` GOPs of each clip, spread over it, with exact reference frames; stores the mean.
@@ -55,7 +55,7 @@ def calibrate(
     measured: list[InformationProfile] = []
     header: SequenceHeader | None = None
     for clip in clips:
-        with closing(open_video(clip, size=size)) as video:
+        with closing(open_clip(clip)) as video:
             header = _header(video, stream, backbone)
             for start in _starts(clip, video.format.num_frames, stream.gop, gops):
                 measured.append(_measure(Engine(header, backbone, TrajectoryFrames), video, start))

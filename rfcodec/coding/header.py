@@ -9,7 +9,7 @@ import torch
 from rfcodec import registry
 from rfcodec.backbones.openers import BackboneRequest, find_opener
 from rfcodec.bitstream import fields
-from rfcodec.bitstream.headers import SequenceHeader, TrajectoryHeader
+from rfcodec.bitstream.headers import SequenceHeader, TrajectoryHeader, write_aspect
 from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.protocols import AnyBackbone, Backbone
@@ -78,6 +78,7 @@ def make_header(video: VideoFormat, stream: StreamConfig, backbone: AnyBackbone)
         arithmetic=identity.arithmetic,
         backbone_options=write_options(stream.backbone_options),
         prompt=stream.prompt,
+        extensions=write_aspect(video.sample_aspect),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import final
 
@@ -103,6 +103,21 @@ def _check_gops(header: SequenceHeader, gops: list[GopRecord]) -> None:
 def _named(header: SequenceHeader) -> list[Line]:
     lines = [Line("signature and version", PREAMBLE.hex(), len(PREAMBLE), "RFV and the version of the stream")]
     for line in fields.describe(header):
+        if line.name == "extensions":
+            lines += _extensions(header, line)
+            continue
         named = line._replace(value=registry.name_of(PLUGINS[line.name], line.value)) if line.name in PLUGINS else line
         lines.append(named._replace(value=named.value.hex()) if isinstance(named.value, bytes) else named)
     return lines
+
+
+def _extensions(header: SequenceHeader, line: Line) -> list[Line]:
+    """A line for each, or the one line where there is none."""
+    aspect = header.format.sample_aspect
+    known = {"aspect": (f"{aspect.numerator}:{aspect.denominator}", "width of a pixel over its height")}
+    found = []
+    for item in header.extensions:
+        value, meaning = known.get(item[0], (item[1].hex(), line.meaning))
+        size = len(fields.write(replace(header, extensions=(item,)))) - len(fields.write(replace(header, extensions=())))
+        found.append(Line(item[0], value, size, meaning))
+    return found or [line]

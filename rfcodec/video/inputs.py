@@ -16,7 +16,8 @@ from torch import Tensor
 from rfcodec.errors import FrameSizeError, InputError
 from rfcodec.types import Frames
 from rfcodec.video.pictures import View
-from rfcodec.video.reader import DEFAULT_FPS, ArrayVideo, Video, open_video
+from rfcodec.video.reader import ArrayVideo, Video, open_video
+from rfcodec.video.source import DEFAULT_FPS, ReadOptions
 
 Input = str | Path | bytes | IO[bytes] | Video | Frames | Tensor | Sequence[Image.Image]
 Span = tuple[int | None, int | None]
@@ -24,29 +25,35 @@ Span = tuple[int | None, int | None]
 
 @contextmanager
 def as_video(
-    given: Input, frames: Span = (None, None), size: tuple[int, int] | None = None, fps: Fraction | float | None = None
+    given: Input,
+    frames: Span = (None, None),
+    size: tuple[int, int] | None = None,
+    reading: ReadOptions = ReadOptions(),
 ) -> Iterator[Video]:
     """Frames [A, B) of what is given, at (width, height); closed at the end if it was opened here.
 
-    Arrays and tensors are uint8 `t y x 3`, RGB; a sequence of PIL pictures has one size. `fps` in frames per second is
-    for those alone (default 25). Raises InputError, FrameSizeError, FrameRangeError, VideoReadError.
+    Arrays and tensors are uint8 `t y x 3`, RGB; a sequence of PIL pictures has one size. Their speed is
+    `reading.fps` (default 25). Raises InputError, FrameSizeError, FrameRangeError, VideoReadError.
     """
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise FrameSizeError(f"size is {size}; legal: (width, height), both at least 1")
-    in_memory = _in_memory(given, _speed(fps))
-    if fps is not None and (in_memory is None or in_memory is given):
-        raise InputError("fps is for arrays, tensors and pictures: a video has its own")
+    in_memory = _in_memory(given, reading.fps or DEFAULT_FPS)
+    if reading != ReadOptions() and in_memory is given:
+        raise InputError("fps is for arrays and files, as are all options of reading: an object with `read` has its own")
     if in_memory is not None:
         yield in_memory if (frames, size) == ((None, None), None) else View(in_memory, frames, size)
         return
-    with _on_disk(given) as path, closing(open_video(path, frames=frames, size=size)) as video:
+    with _on_disk(given) as path, closing(open_video(path, frames=frames, size=size, reading=reading)) as video:
         yield video
 
 
-def _speed(fps: Fraction | float | None) -> Fraction:
+def parse_speed(fps: Fraction | float | str | None) -> Fraction | None:
+    """Frames per second as a fraction of small terms, None for None; raises InputError."""
+    if fps is None:
+        return None
     try:
-        speed = Fraction(DEFAULT_FPS if fps is None else fps).limit_denominator(1001)
-    except (ValueError, OverflowError, TypeError):
+        speed = Fraction(fps).limit_denominator(1001)
+    except (ValueError, OverflowError, TypeError, ZeroDivisionError):
         speed = Fraction(0)
     if speed <= 0:
         raise InputError(f"fps is {fps}; legal: a number above 0, in frames per second")

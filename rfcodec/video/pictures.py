@@ -3,6 +3,7 @@
 import re
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image
 from rfcodec.errors import FrameSizeError, VideoReadError
 from rfcodec.types import Frame, Frames, RawLayout, VideoFormat
 from rfcodec.video.colour import Plane, Planes, planes_of, split_planes
-from rfcodec.video.reader import DEFAULT_FPS, Video, check_span, open_video
+from rfcodec.video.reader import DEFAULT_FPS, ReadOptions, Video, check_span, open_video
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -85,8 +86,8 @@ class View:
         start, stop = frames[0] or 0, video.format.num_frames if frames[1] is None else frames[1]
         check_span(start, stop, video.format.num_frames)
         self._video, self._start, self._size = video, start, size
-        width, height = size or (video.format.width, video.format.height)
-        self.format = VideoFormat(width, height, stop - start, video.format.fps)
+        self.format = replace(video.format, num_frames=stop - start)
+        self.format = self.format.scaled(*size) if size else self.format
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop) of the view; raises FrameRangeError outside 0 <= start < stop <= num_frames."""
@@ -133,7 +134,7 @@ class RawPlanes:
     """The planes of a raw yuv420p file of 8 bits, read where they lie."""
 
     def __init__(self, path: Path, layout: RawLayout) -> None:
-        with closing(open_video(path, frames=(0, 1), raw=layout)):
+        with closing(open_video(path, frames=(0, 1), reading=ReadOptions(layout))):
             count = path.stat().st_size // layout.frame_bytes
         self.format = VideoFormat(layout.width, layout.height, count, layout.fps)
         self._path, self._frame_bytes = path, layout.frame_bytes

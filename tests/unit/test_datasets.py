@@ -17,7 +17,7 @@ from rfcodec.evaluation.datasets.dataset import (
 )
 from rfcodec.types import RawLayout
 from rfcodec.video.pictures import PictureFolder, View
-from rfcodec.video.reader import ArrayVideo, open_video
+from rfcodec.video.reader import ArrayVideo, ReadOptions, open_video
 
 TINY = """
 title = "Tiny"
@@ -227,7 +227,7 @@ def test_raw_planes_of_another_size_are_refused(tmp_path):
 
 def test_a_clip_is_opened_as_open_video_does(tiny):
     _, second = load_dataset(tiny)
-    with open_video(second.path, raw=second.raw, frames=(1, 3)) as video:
+    with open_video(second.path, reading=ReadOptions(second.raw), frames=(1, 3)) as video:
         assert np.array_equal(open_clip(second).read(0, 2), video.read(0, 2))
 
 

@@ -14,7 +14,7 @@ from rfcodec.evaluation.datasets.protocol import GVCC_COUNTS, PROTOCOLS, mean
 from rfcodec.evaluation.report.published import MEAN, published
 from rfcodec.types import RawLayout, VideoFormat
 from rfcodec.video.pictures import FilePlanes, RawPlanes, opencv_resize, opencv_rgb
-from rfcodec.video.reader import open_video
+from rfcodec.video.reader import ReadOptions, open_video
 
 WIDTH, HEIGHT, COUNT = 32, 24, 14
 SMALL = replace(PROTOCOLS["gvcc"], size=(20, 16), gop=5, gops=2)
@@ -114,7 +114,7 @@ def test_a_clip_without_a_whole_gop_is_refused(raw_clip):
 @pytest.mark.parametrize(("mode", "frames"), [("t2v", 10), ("i2v", 10), ("flf2v", 9)])
 def test_papers_take_the_first_gops_alone(raw_clip, mode, frames):
     video = SMALL.open(raw_clip, mode)
-    assert video.format == VideoFormat(20, 16, frames, Fraction(120))
+    assert video.format == VideoFormat(20, 16, frames, Fraction(120), Fraction(32 * 16, 24 * 20))
     with pytest.raises(FrameRangeError):
         video.read(0, frames + 1)
 
@@ -166,7 +166,7 @@ def test_a_step_back_in_a_coded_file_is_right(coded_clip, planes):
 
 def test_honest_is_all_frames_by_the_clips_own_matrix(raw_clip):
     video = HONEST.open(raw_clip, "flf2v")
-    with open_video(raw_clip.path, raw=raw_clip.raw) as wanted:
+    with open_video(raw_clip.path, reading=ReadOptions(raw_clip.raw)) as wanted:
         assert video.format == wanted.format
         assert np.array_equal(video.read(3, 5), wanted.read(3, 5))
     assert replace(HONEST, size=(16, 12)).open(raw_clip).read(0, 1).shape == (1, 12, 16, 3)

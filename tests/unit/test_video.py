@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 from rfcodec.errors import FrameRangeError, FrameSizeError, InputError, OutputError, VideoReadError
 from rfcodec.types import RawLayout, VideoFormat
-from rfcodec.video.reader import ArrayVideo, VideoWriter, open_video
+from rfcodec.video.reader import ArrayVideo, ReadOptions, VideoWriter, open_video
 
 NTSC = Fraction(30000, 1001)
 COLOURS = np.array(
@@ -248,7 +248,9 @@ def raw_file(path, width, height, count):
 
 @pytest.mark.parametrize(("width", "height"), [(48, 32), (45, 31)])
 def test_raw_planes_are_counted_by_the_bytes(tmp_path, width, height):
-    with open_video(raw_file(tmp_path / "noise.yuv", width, height, 3), raw=RawLayout(width, height, NTSC)) as video:
+    with open_video(
+        raw_file(tmp_path / "noise.yuv", width, height, 3), reading=ReadOptions(RawLayout(width, height, NTSC))
+    ) as video:
         assert video.format == VideoFormat(width, height, 3, NTSC)
         assert video.read(0, 3).shape == (3, height, width, 3)
 
@@ -260,15 +262,15 @@ def test_raw_planes_need_size_and_speed(tmp_path):
 
 def test_raw_planes_of_another_size_are_refused(tmp_path):
     with pytest.raises(VideoReadError, match=r"2304 bytes .* check the size"):
-        open_video(raw_file(tmp_path / "noise.yuv", 48, 32, 1), raw=RawLayout(50, 32, NTSC))
+        open_video(raw_file(tmp_path / "noise.yuv", 48, 32, 1), reading=ReadOptions(RawLayout(50, 32, NTSC)))
 
 
 def test_raw_layouts_that_are_none(tmp_path):
     path = raw_file(tmp_path / "noise.yuv", 48, 32, 1)
     with pytest.raises(FrameSizeError):
-        open_video(path, raw=RawLayout(0, 32, NTSC))
+        open_video(path, reading=ReadOptions(RawLayout(0, 32, NTSC)))
     with pytest.raises(InputError):
-        open_video(path, raw=RawLayout(48, 32, Fraction(0)))
+        open_video(path, reading=ReadOptions(RawLayout(48, 32, Fraction(0))))
 
 
 # Files that are no video
@@ -416,7 +418,7 @@ def test_colour_survives_in_every_kind(tmp_path, suffix):
     for height in [48, 47, 720]:
         path = write(tmp_path / f"bars{suffix}", bars(height, 2))
         raw = RawLayout(112, height, NTSC) if suffix == ".yuv" else None
-        with open_video(path, raw=raw) as video:
+        with open_video(path, reading=ReadOptions(raw)) as video:
             assert video.format == VideoFormat(112, height, 2, NTSC), height
             assert bar_error(video.read(0, 2)) <= 2, height
 

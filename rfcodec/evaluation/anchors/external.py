@@ -38,7 +38,7 @@ from rfcodec.types import Frame, RawLayout, VideoFormat
 from rfcodec.video.colour import from_ycbcr, to_rgb
 from rfcodec.video.pictures import PictureFolder
 from rfcodec.video.planes import DecodedVideo, coded_size, matrix_of
-from rfcodec.video.reader import Video, VideoReader, open_video
+from rfcodec.video.reader import ReadOptions, Video, VideoReader, open_video
 
 Kind = Literal["y4m", "yuv420p", "png"]
 _FILES = {"y4m": ".y4m", "yuv420p": ".yuv", "png": ""}
@@ -234,7 +234,8 @@ def _open(codec: ExternalCodec, path: Path, video: VideoFormat) -> Iterator[Vide
         if codec.output == "png":
             decoded: Video = PictureFolder(path, video.fps)
         else:
-            decoded = open_video(path, raw=RawLayout(*size, video.fps) if codec.output == "yuv420p" else None)
+            raw = RawLayout(*size, video.fps) if codec.output == "yuv420p" else None
+            decoded = open_video(path, reading=ReadOptions(raw))
     except InputError as error:
         raise AnchorError(f"{codec.name} reported success, but left no video: {error}") from error
     with closing(decoded) if isinstance(decoded, VideoReader) else nullcontext():

@@ -12,7 +12,7 @@ from typing import final
 from rfcodec.errors import InputError, VideoReadError
 from rfcodec.types import RawLayout
 from rfcodec.video.pictures import PictureFolder, View, list_pictures
-from rfcodec.video.reader import DEFAULT_FPS, Video, open_video
+from rfcodec.video.reader import DEFAULT_FPS, ReadOptions, Video, open_video
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def open_clip(clip: Clip) -> Video:
     frames = clip.frames or (None, None)
     if clip.path.is_dir():
         return View(PictureFolder(clip.path, clip.fps or DEFAULT_FPS), frames, clip.size)
-    return open_video(clip.path, frames=frames, size=clip.size, raw=clip.raw)
+    return open_video(clip.path, frames=frames, size=clip.size, reading=ReadOptions(clip.raw))
 
 
 def clip_of(path: Path) -> Clip:
@@ -62,7 +62,7 @@ def clip_of(path: Path) -> Clip:
         PictureFolder(path)
         return Clip(path.name, path)
     raw = _layout(path) if path.suffix.lower() == RAW else None
-    open_video(path, frames=(0, 1), raw=raw).close()
+    open_video(path, frames=(0, 1), reading=ReadOptions(raw)).close()
     return Clip(path.stem, path, raw=raw)
 
 
