@@ -13,6 +13,7 @@ from rfcodec.bitstream.headers import SequenceHeader, TrajectoryHeader, write_as
 from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import BackboneMismatch, ConfigError
 from rfcodec.protocols import AnyBackbone, Backbone
+from rfcodec.support.devices import check_device
 from rfcodec.support.words import nearest
 from rfcodec.types import GopSpan, Identity, VideoFormat
 
@@ -24,6 +25,7 @@ def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool
     `trusted` is False for a name that comes from a stream: see BackboneRequest. Raises UnknownPlugin, ConfigError,
     BackboneError.
     """
+    check_device(runtime.device)
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     found = name if runtime.weights is None else runtime.weights

@@ -3,13 +3,16 @@
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from rich.console import Console
-from rich.markup import escape
+import typer
 from typer.core import TyperCommand
 
 from rfcodec.errors import LONGEST_LINE, RfcodecError, printable
+from rfcodec.support.console import err, standard_streams
+
+# of click, which typer may hold a copy of: a command line that cannot be understood
+UsageError: Any = typer.BadParameter.__mro__[1]
 
 SEVERAL = (
     *("--clips", "--backbones", "--modes", "--codebooks", "--bpp", "--anchors", "--metrics", "--external"),
@@ -52,21 +55,31 @@ def exhausted(error: Exception) -> str:
 
 
 def guarded(run: Callable[[], object]) -> None:
-    """Runs a command; errors of ours become one line and exit status 1."""
-    err = Console(stderr=True)
-    warnings.showwarning = lambda message, *_: err.print(
-        f"[yellow]warning:[/] {escape(printable(str(message), LONGEST_LINE))}"
-    )
+    """Runs a command, and ends the program with its status where it returns one.
+
+    Errors of ours become one line and exit status 1, a wrong command line one line and 2.
+    """
+    warnings.showwarning = lambda message, *_: err.say(printable(str(message), LONGEST_LINE), "warning: ", "yellow")
     try:
-        run()
+        with standard_streams():
+            status = run()
     except RfcodecError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _fail(str(error), 1)
+    except UsageError as error:
+        if not (said := " ".join(error.format_message().split())):
+            sys.exit(2)  # nothing was asked for, and help is shown
+        _fail(f"{said.rstrip('.')}; see {error.ctx.command_path if error.ctx else 'rfcodec'} -h", 2)
     except (MemoryError, RecursionError, RuntimeError) as error:
         if not exhausted(error):
             raise
-        err.print(f"[red]error:[/] {exhausted(error)}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _fail(exhausted(error), 1)
     except KeyboardInterrupt:
-        err.print("stopped; nothing was left under the final name")
+        err.say("stopped; nothing was left under the final name")
         sys.exit(130)
+    if isinstance(status, int) and status:
+        sys.exit(status)
+
+
+def _fail(text: str, status: int) -> NoReturn:
+    err.say(text, "error: ", "red")
+    sys.exit(status)
