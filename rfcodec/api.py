@@ -41,10 +41,10 @@ LARGEST_LOSS = 1000  # times as many frames may be asked of a damaged file as it
 @final
 @dataclass(frozen=True)
 class Encoded:
-    """What came of an encoding: bytes in all and by purpose, bits of each coded step of each GOP, PSNR in dB, and its budget in bytes.
+    """What an encoding came to: bytes in all and by purpose, bits of each coded step of each GOP, PSNR in dB.
 
-    `path` is None where the stream was written to a file object. `psnr` is the mean over the frames shown, None where it
-    was not measured.
+    `budget` is the bytes that it was allowed. `path` is None where the stream was written to a file object. `psnr` is the
+    mean over the frames shown, None where it was not measured.
     """
 
     path: Path | None

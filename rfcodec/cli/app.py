@@ -92,7 +92,8 @@ def info(
     from rfcodec.cli.info_report import info_report
     from rfcodec.cli.streams import stream_source
 
-    info_report(str(source), api.info(stream_source(source)), full, as_json)
+    name = "standard input" if str(source) == "-" else str(source)
+    info_report(name, api.info(stream_source(source)), full, as_json)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Lists of plugins, and of the backbones that are known by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from typing import Any
@@ -52,16 +52,20 @@ def backbone_list(as_json: bool) -> None:
         return
     _print_plugins(installed)
     out.print()
-    rows = [(row["name"], _said_frames(row["takes"]), row["licence"]) for row in known]
-    out.print(make_list(rows, ("fetched when first used", "frames", "licence")))
+    out.print(make_list(_by_licence(known), ("by licence, fetched when first used", "known frames")))
     out.print()
-    out.print("frames that it takes: - none, first, last, both (first and last), any.")
-    out.print("`rfcodec backbones show NAME` says what one needs, --json where it is from.")
+    out.print("Known frames: - none, first, last, both of them, any. What one needs: `rfcodec backbones show NAME`.")
 
 
 def _print_plugins(rows: list[Row]) -> None:
     described = [(row["name"], row["what"] + (f" [{row['fields']}]" if row.get("fields") else "")) for row in rows]
     out.print(make_list(described, ("name", "what it is")))
+
+
+def _by_licence(known: list[Facts]) -> Iterator[tuple[str, str]]:
+    for licence in dict.fromkeys(row["licence"] for row in known):
+        yield licence, ""
+        yield from ((f" {row['name']}", _said_frames(row["takes"])) for row in known if row["licence"] == licence)
 
 
 def _said_frames(takes: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import Any, NoReturn
+from typing import Any, NoReturn, final
 
 from rich.console import Console
 from rich.table import Table
@@ -25,9 +25,9 @@ class PlainConsole(Console):
         super().__init__(stderr=stderr, emoji=False, markup=False, highlight=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """Ends the program where nobody reads its results; what nobody reads of its messages is no reason to stop."""
+        """Messages that nobody reads any more are no reason to stop."""
         if not self.stderr:
-            _give_up(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+            super().on_broken_pipe()
         self.quiet = True
         _silence(sys.stderr)
 
@@ -60,6 +60,25 @@ def make_list(rows: Iterable[Iterable[Any]], head: Sequence[str] = ("", "")) -> 
     return make_table(head, rows, box=None, show_header=any(head), padding=(0, 2, 0, 0), header_style="bold")
 
 
+@final
+class _Results(TextIOWrapper):
+    """Standard output that fails in our own words, whoever writes to it."""
+
+    def write(self, text: str) -> int:
+        """Writes it; raises OutputError, or ends the program where the reader went away."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            _give_up(self, error)
+
+    def flush(self) -> None:
+        """The same of what is still in the buffer."""
+        try:
+            super().flush()
+        except OSError as error:
+            _give_up(self, error)
+
+
 @contextmanager
 def standard_streams() -> Iterator[None]:
     """Standard output and error that take any text, and whose failure is an OutputError, or silence in a closed pipe.
@@ -68,15 +87,21 @@ def standard_streams() -> Iterator[None]:
     written; ends the program with PIPE_CLOSED where its reader went away.
     """
     _fill_closed()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    before = sys.stdout
+    if isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+    if type(before) is not TextIOWrapper:
+        yield
+        return
+    before.flush()
+    through = {"line_buffering": before.line_buffering, "write_through": before.write_through}
+    results = sys.stdout = _Results(before.buffer, before.encoding, "backslashreplace", **through)
     try:
         yield
-    except (OSError, SystemExit):
-        _flush()  # what could not be written is still there, and fails again
-        raise
-    _flush()
+    finally:
+        sys.stdout = before
+        results.flush()
+        results.detach()
 
 
 def _fill_closed() -> None:
@@ -88,22 +113,14 @@ def _fill_closed() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _flush() -> None:
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        _give_up(error)
-
-
 def _silence(stream: Any) -> None:
     # what cannot be written must not fail once more when Python ends
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _give_up(reason: OSError) -> NoReturn:
-    _silence(sys.stdout)
+def _give_up(stream: Any, reason: OSError) -> NoReturn:
+    _silence(stream)
     if reason.errno == errno.EPIPE:
         sys.exit(PIPE_CLOSED)
     raise OutputError(f"cannot write to standard output: {reason.strerror or reason}") from reason
