@@ -1,5 +1,6 @@
 """What a stream says of itself: settings to a sequence header, and from one the backbone that it asks for."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields as dataclass_fields
@@ -16,6 +17,8 @@ from rfcodec.protocols import AnyBackbone, Backbone
 from rfcodec.support.devices import check_device
 from rfcodec.support.words import nearest
 from rfcodec.types import GopSpan, Identity, VideoFormat
+
+log = logging.getLogger(__name__)
 
 
 def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool = True) -> AnyBackbone:
@@ -34,7 +37,9 @@ def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool
     found = os.fspath(found) if isinstance(found, os.PathLike) else found
     chosen = read_options(options) | {key: str(value) for key, value in runtime.overrides.items()}
     request = BackboneRequest(found, trusted=trusted or runtime.weights is not None)
-    return find_opener(request)(runtime, chosen)
+    opened = find_opener(request)(runtime, chosen)
+    log.debug("%s is open on %s: %s", found, runtime.device, opened.identity)
+    return opened
 
 
 def read_options(text: str) -> dict[str, str]:

@@ -115,6 +115,7 @@ def plan_gop(engine: Engine, facts: GopFacts, effort: EncoderConfig) -> GopHeade
     if min(split_bits(engine.codebook, shape, room, steps)) < least:
         needed = spent + unit_size(-(-least * steps.count // 8)) + 1
         raise BudgetTooSmall(_too_small(engine, span, needed, len(side_info), effort))
+    log.debug("GOP %d: %d bytes, %d bits in %d steps, grid %s", span.index, budget.total, room, steps.count, header.levels)
     return replace(header, symbol_bits=room)
 
 
