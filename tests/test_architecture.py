@@ -168,29 +168,30 @@ def test_the_command_line_is_frozen():
     """A new knob is a field, reached by --set; a new option here is a decision."""
     command = typer.main.get_command(app)
     assert sorted(command.commands) == sorted(
-        ["encode", "decode", "info", "verify", "calibrate", "sweep", "demo", "backbones", "codebooks", "modes"]
+        ["encode", "decode", "info", "verify", "play", "calibrate", "sweep", "demo", "backbones", "codebooks", "modes"]
     )
     options = [name for parameter in command.commands["encode"].params for name in parameter.opts]
     source = ["--raw", "--fps", "--vfr", "--stream", "--strict", "--deinterlace"]
-    machine = ["--device", "--threads", "--offload"]
+    machine = ["--device", "--threads", "--offload", "--fetch"]
     workers = ["--jobs", "--executor", "--executor-set"]
     limits = ["--max-pixels", "--max-frames", "--max-memory"]
     everywhere = ["-q", "--quiet", "-v", "--verbose"]
-    everyday = ["--bpp", "--kbps", "--bytes", "--mode", "--preset", "--frames", "--size", "--recon", "--json"]
+    places = ["-i", "--input", "-o", "--output", "--overwrite", "-y"]
+    everyday = ["--bpp", "--kbps", "--bytes", "--mode", "--preset", "--frames", "--size", "--recon"]
     model = ["--backbone", "--steps", "--gop", "--prompt", "--caption"]
     expert = ["--codebook", "--still", "--roi", "--set"]
-    wanted = ["source", "target", *everyday, *source, *model, *machine, *workers, *limits, *expert, *everywhere]
-    assert options == wanted
+    everyday = ["source", "target", *everyday, *places, "--force", "--json"]
+    assert options == [*everyday, *source, *model, *machine, *workers, *limits, *expert, *everywhere]
     decoding = [name for parameter in command.commands["decode"].params for name in parameter.opts]
     shown = ["--realism", "--closing-steps"]
-    everyday = ["source", "target", "--frames", "--partial", "--json", "--backbone", "--override"]
+    everyday = ["source", "target", "--frames", "--partial", *places, "--pad-even", "--json", "--backbone", "--override"]
     assert decoding == [*everyday, *machine, *workers, *limits, *shown, *everywhere]
     looking = [name for parameter in command.commands["info"].params for name in parameter.opts]
     assert looking == ["source", "--full", "--json", *everywhere]
     for name, kind in command.commands.items():
         taken = [option for parameter in kind.params for option in parameter.opts]
         assert name == "backbones" or {"-q", "-v"} <= set(taken)
-        assert name == "sweep" or "--json" in taken
+        assert name in ("sweep", "play") or "--json" in taken
     sweeping = [name for parameter in command.commands["sweep"].params for name in parameter.opts]
     assert sweeping == [
         "description",

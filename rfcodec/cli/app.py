@@ -14,6 +14,7 @@ from rfcodec.cli.options import (
     ClosingSteps,
     Deinterlace,
     Device,
+    Fetch,
     Fps,
     Frames,
     MaxFrames,
@@ -36,6 +37,8 @@ from rfcodec.cli.options import (
     read_options,
     runtime,
 )
+from rfcodec.cli.outputs import Overwrite, may_write
+from rfcodec.cli.play import play
 from rfcodec.cli.sweep import sweep
 from rfcodec.cli.verbs import SETTINGS, Verbs, verb
 from rfcodec.config import DEFAULT_BPP
@@ -78,6 +81,7 @@ def _root(
 
 app.command()(verb(encode))
 app.command()(verb(decode))
+app.command()(verb(play))
 
 
 @app.command()
@@ -114,6 +118,7 @@ def verify(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     max_pixels: MaxPixels = None,
     max_frames: MaxFrames = None,
     max_memory: MaxMemory = None,
@@ -128,7 +133,9 @@ def verify(
 
     reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     shown = {"realism": realism, "closing_steps": closing_steps} | limits(max_pixels, max_frames, max_memory)
-    where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
+    where = runtime(
+        device, threads, offload, fetch=fetch, weights=backbone, overrides=parse_settings(overrides or []), **shown
+    )
     result = run(stream_source(source), against, parse_frames(frames), reading, lpips_weights, where)
     verify_report(result, as_json)
     if result["digest_ok"] is False:
@@ -166,6 +173,7 @@ def calibrate(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
 ) -> None:
     """Measure once how information is spread over time; `encode --set profile=backbone` then needs no pilot pass."""
     from rfcodec.cli.console import calibration_watcher
@@ -177,7 +185,7 @@ def calibrate(
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
     reading = read_options(fps, vfr, video_stream, strict, deinterlace)
     opened = partial(open_video, size=parse_size(size) if size else None, reading=reading)
-    where = runtime(device, threads, offload)
+    where = runtime(device, threads, offload, fetch=fetch)
     with calibration_watcher() as watch:
         found = measure(clips, stream, where, gops=gops, open_clip=opened, watch=watch)
     calibration_report(found, as_json)
@@ -197,11 +205,13 @@ def demo(
     bpp: Annotated[float, typer.Option(metavar="X", help="Budget of each mode.")] = DEFAULT_BPP,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames; default: the first 33 or fewer.")] = None,
     size: Size = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
-    from rfcodec.cli.demo import run
+    from rfcodec.cli.demo import files, run
 
+    may_write({path.name: path for path in files(folder)}, {"video": video}, overwrite)
     selected = parse_frames(frames) if frames else None
     run(video, folder, (preset, bpp), selected, parse_size(size) if size else None, as_json)
 

@@ -35,7 +35,7 @@ def make_progress() -> Progress:
 class EncodeProgress(Watcher):
     """A bar over frames, with bytes and dB so far; writes the reconstruction on the way if asked to."""
 
-    def __init__(self, video: VideoFormat, recon: Path | None) -> None:
+    def __init__(self, video: VideoFormat, recon: str | Path | None) -> None:
         self.size, self.psnr_sum, self.frames = 0, 0.0, 0
         self._total = video.num_frames
         self._progress = make_progress()
@@ -84,19 +84,20 @@ class EncodeProgress(Watcher):
 
 def decode_to_file(
     source: Path | bytes,
-    target: Path,
+    output: tuple[VideoWriter, str],
     frames: tuple[int | None, int | None],
     partial: bool,
     runtime: RuntimeConfig,
     as_json: bool = False,
 ) -> None:
-    """Decodes GOP by GOP into a video file."""
+    """Decodes GOP by GOP into a writer, which has a name for the report."""
+    writer, name = output
     spending = Spending(runtime.device)
     video = api.read_format(source)
     pieces = api.decode(source, frames=frames, partial=partial, runtime=runtime)
     digests: list[bool] = []
     count = 0
-    with make_progress() as progress, VideoWriter(target, video) as writer:
+    with make_progress() as progress, writer:
         task = progress.add_task(LOADING, total=None, news="")
         for piece in pieces:
             writer.write(piece.frames)
@@ -105,7 +106,7 @@ def decode_to_file(
             last = piece.start + len(piece.frames)
             news: dict[str, Any] = {"total": float(video.num_frames), "news": f"frame {last} of {video.num_frames}"}
             progress.update(task, description="decoding", completed=last, **news)
-    decode_report(target, count, digests, spending, as_json)
+    decode_report(name, count, digests, spending, as_json)
 
 
 @contextmanager

@@ -23,6 +23,12 @@ METRICS = ("psnr", "ms_ssim")
 MODES = ("t2v", "i2v", "flf2v")
 LABEL_HEIGHT = 14
 MOST_FRAMES = 33
+PICTURE = "side_by_side.png"
+
+
+def files(folder: Path) -> list[Path]:
+    """What the demonstration writes into the folder."""
+    return [folder / f"{mode}{suffix}" for mode in MODES for suffix in (".rfv", ".mp4")] + [folder / PICTURE]
 
 
 def run(
@@ -51,13 +57,13 @@ def run(
             row, pictures = _one_mode(video, folder, rate, mode, looked_at)
             rows.append(row)
             strips.append((f"{mode} {row['bpp']:.4f} bpp {row['psnr']:.2f} dB", pictures))
-    with replacing(folder / "side_by_side.png") as part:
+    with replacing(folder / PICTURE) as part:
         _side_by_side(strips).save(part, "PNG")
     if as_json:
         print_json({"folder": str(folder), "modes": rows})
         return
     out.print(make_table(("mode", "bytes", "of budget", "bpp", "PSNR dB", "MS-SSIM", "digest"), map(_said, rows)))
-    out.say(f"files, videos and side_by_side.png are in {folder}")
+    out.say(f"files, videos and {PICTURE} are in {folder}")
 
 
 def _first_frames(source: Path) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The command that codes a video."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from rfcodec.cli.options import (
     Device,
     ExecutorName,
     ExecutorOptions,
+    Fetch,
     Fps,
     Frames,
     Jobs,
@@ -33,6 +35,18 @@ from rfcodec.cli.options import (
     read_options,
     runtime,
 )
+from rfcodec.cli.outputs import (
+    Force,
+    In,
+    Out,
+    Overwrite,
+    may_write,
+    needed,
+    one_place,
+    reporting,
+    stream_file,
+    stream_target,
+)
 from rfcodec.config import DEFAULT_BPP
 from rfcodec.errors import ConfigError
 from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
@@ -41,8 +55,12 @@ log = logging.getLogger(__name__)
 
 
 def encode(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")],
-    target: Annotated[Path, typer.Argument(metavar="OUT.rfv", help="File to write.")],
+    source: Annotated[
+        str | None, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...", show_default=False)
+    ] = None,
+    target: Annotated[
+        str | None, typer.Argument(metavar="[OUT.rfv]", help="File to write, - for standard output; default: beside IN.")
+    ] = None,
     bpp: Annotated[
         float | None,
         typer.Option(
@@ -63,9 +81,13 @@ def encode(
     frames: Frames = ":",
     size: Size = None,
     recon: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--recon", metavar="FILE", help="Also write the encoder's reconstruction (.mkv is lossless)."),
     ] = None,
+    in_option: In = None,
+    out_option: Out = None,
+    overwrite: Overwrite = False,
+    force: Force = False,
     as_json: AsJson = False,
     raw: Raw = None,
     fps: Fps = None,
@@ -107,6 +129,7 @@ def encode(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
@@ -149,6 +172,9 @@ def encode(
     from rfcodec.presets import configure
     from rfcodec.video.reader import open_video
 
+    source = needed(one_place(source, in_option, "IN"), "IN")
+    target = stream_target(source, one_place(target, out_option, "OUT"), force)
+    may_write({"the stream": target, "--recon": recon}, {"source": source, "--roi": roi}, overwrite)
     named = {
         "mode": mode,
         "bpp": bpp,
@@ -168,16 +194,20 @@ def encode(
     reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     stream, effort = configure(preset, chosen)
     shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
-    where = runtime(device, threads, offload, **shared, **limits(max_pixels, max_frames, max_memory))
+    where = runtime(device, threads, offload, fetch=fetch, **shared, **limits(max_pixels, max_frames, max_memory))
     spending = Spending(device)
+    scaled = parse_size(size) if size else None
     with (
-        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, reading=reading) as video,
+        open_video(Path(source), frames=parse_frames(frames), size=scaled, reading=reading) as video,
         EncodeProgress(video.format, recon) as watcher,
+        stream_file(target) as file,
     ):
         if caption is not None:
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device)})
-        result = encode_with(video, target, stream, effort, where, watcher)
-    encode_report(result, (stream, effort), watcher.psnr, video.report, spending, as_json)
+        result = encode_with(video, file, stream, effort, where, watcher)
+    with reporting(target):
+        named_result = replace(result, path=Path(target))
+        encode_report(named_result, (stream, effort), watcher.psnr, video.report, spending, as_json)
 
 
 def _caption(video: Any, model: str, device: str) -> str:

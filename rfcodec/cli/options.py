@@ -125,6 +125,12 @@ Offload = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+Fetch = Annotated[
+    bool,
+    typer.Option(
+        "--fetch", help="Fetch weights that are not here: gigabytes, see `backbones show`.", rich_help_panel=MACHINE
+    ),
+]
 Jobs = Annotated[
     int,
     typer.Option(

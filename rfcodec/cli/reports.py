@@ -4,7 +4,6 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, final
 
 from rfcodec import api, registry
@@ -93,12 +92,12 @@ def _far_below(result: api.Encoded, stream: StreamConfig, effort: EncoderConfig)
     )
 
 
-def decode_report(target: Path, frames: int, digests: Sequence[bool], spending: Spending, as_json: bool) -> None:
+def decode_report(target: str, frames: int, digests: Sequence[bool], spending: Spending, as_json: bool) -> None:
     """How many GOPs are the encoder's, and what the decoding took; in words that is no result, but a note."""
     spent = spending.told(frames)
     if as_json:
         equal = {"digests_equal": sum(digests), "digests": len(digests)}
-        print_json({"file": str(target), "frames": frames, **equal, **spent})
+        print_json({"file": target, "frames": frames, **equal, **spent})
     if digests:
         level = logging.INFO if all(digests) else logging.WARNING
         log.log(level, "the digest of %d of %d GOPs is the encoder's", sum(digests), len(digests))

@@ -8,11 +8,11 @@ from dataclasses import fields as dataclass_fields
 import torch
 
 from rfcodec import registry
-from rfcodec.backbones.openers import BackboneRequest, find_opener
+from rfcodec.backbones.openers import BackboneRequest, Screening, find_opener, refuse_other_weights
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import SequenceHeader, TrajectoryHeader, write_aspect
 from rfcodec.config import RuntimeConfig, StreamConfig
-from rfcodec.errors import BackboneMismatch, ConfigError
+from rfcodec.errors import ConfigError
 from rfcodec.protocols import AnyBackbone, Backbone
 from rfcodec.support.devices import check_device
 from rfcodec.support.words import nearest
@@ -21,12 +21,14 @@ from rfcodec.types import GopSpan, Identity, VideoFormat
 log = logging.getLogger(__name__)
 
 
-def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool = True) -> AnyBackbone:
+def open_backbone(
+    name: str, options: str, runtime: RuntimeConfig, trusted: bool = True, weights: bytes = b""
+) -> AnyBackbone:
     """The backbone that a name stands for: a registered one or, if none is, what a plugin finds under it.
 
     `options` are those of the stream, a `name=value` a line. What `runtime` says of weights and options goes before.
-    `trusted` is False for a name that comes from a stream: see BackboneRequest. Raises UnknownPlugin, ConfigError,
-    BackboneError.
+    `trusted` is False for a name and options that come from a stream, and `weights` the hash that it tells: see
+    BackboneRequest. Raises UnknownPlugin, ConfigError, BackboneError.
     """
     check_device(runtime.device)
     if runtime.threads:
@@ -35,9 +37,11 @@ def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool
     if isinstance(found, Backbone) and not isinstance(found, type):
         return found
     found = os.fspath(found) if isinstance(found, os.PathLike) else found
-    chosen = read_options(options) | {key: str(value) for key, value in runtime.overrides.items()}
-    request = BackboneRequest(found, trusted=trusted or runtime.weights is not None)
-    opened = find_opener(request)(runtime, chosen)
+    told, ours = read_options(options), {key: str(value) for key, value in runtime.overrides.items()}
+    opener = find_opener(BackboneRequest(found, trusted or runtime.weights is not None, weights))
+    if not trusted and isinstance(opener, Screening):
+        opener.screen({key: value for key, value in told.items() if key not in ours})
+    opened = opener(runtime, told | ours)
     log.debug("%s is open on %s: %s", found, runtime.device, opened.identity)
     return opened
 
@@ -97,9 +101,4 @@ def plan_spans(header: SequenceHeader) -> Iterator[GopSpan]:
 
 def check_identity(header: SequenceHeader, identity: Identity) -> None:
     """Raises BackboneMismatch on other weights; whether another arithmetic matters, digests say."""
-    if header.weights != identity.weights:
-        raise BackboneMismatch(
-            f"the stream was made with {header.backbone} weights {header.weights.hex()}, "
-            f"{identity.name} here has {identity.weights.hex()}: name the folder or hub id of the weights that wrote the "
-            "stream with --backbone, or install the release that did"
-        )
+    refuse_other_weights(header.weights, identity)

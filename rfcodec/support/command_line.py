@@ -1,9 +1,12 @@
-"""What command lines share: options of several values, and errors as one line."""
+"""What command lines share: options of several values, and errors and signals as one line."""
 
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, final
 
 import typer
 from typer.core import TyperCommand
@@ -18,6 +21,9 @@ SEVERAL = (
     *("--clips", "--backbones", "--modes", "--codebooks", "--bpp", "--anchors", "--metrics", "--external"),
     *("--bits", "--seeds", "--steps", "--into"),
 )
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNAL_STATUS, PIPE_SIGNAL = 128, 13  # as shells count
 
 
 class SeveralValues(TyperCommand):
@@ -54,16 +60,29 @@ def exhausted(error: Exception) -> str:
     return ""
 
 
+@final
+class Stopped(BaseException):
+    """A signal asked the program to end; what was begun is cleaned up on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = SIGNAL_STATUS + number
+
+
 def guarded(run: Callable[[], object]) -> None:
     """Runs a command, and ends the program with its status where it returns one.
 
-    Errors of ours become one line and exit status 1, a wrong command line one line and 2.
+    Errors of ours become one line and exit status 1, a wrong command line one line and 2, a signal one line and 128 + its
+    number. A second signal ends the program at once.
     """
     warnings.showwarning = lambda message, *_: err.say(printable(str(message), LONGEST_LINE), "warning: ", "yellow")
     try:
-        with standard_streams():
+        with stopping(), standard_streams():
             status = run()
     except RfcodecError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            err.say("stopped: the program that read the output has ended")
+            sys.exit(SIGNAL_STATUS + PIPE_SIGNAL)
         _fail(str(error), 1)
     except UsageError as error:
         if not (said := " ".join(error.format_message().split())):
@@ -73,9 +92,9 @@ def guarded(run: Callable[[], object]) -> None:
         if not exhausted(error):
             raise
         _fail(exhausted(error), 1)
-    except KeyboardInterrupt:
-        err.say("stopped; nothing was left under the final name")
-        sys.exit(130)
+    except Stopped as stop:
+        err.say(f"stopped by {stop}; nothing unfinished was left under the final name")
+        sys.exit(stop.status)
     if isinstance(status, int) and status:
         sys.exit(status)
 
@@ -83,3 +102,26 @@ def guarded(run: Callable[[], object]) -> None:
 def _fail(text: str, status: int) -> NoReturn:
     err.say(text, "error: ", "red")
     sys.exit(status)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """The signals that end a program raise Stopped in the block, those apart that are ignored, as under nohup."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise Stopped(number)

@@ -94,8 +94,13 @@ def standard_streams() -> Iterator[None]:
         yield
         return
     before.flush()
-    through = {"line_buffering": before.line_buffering, "write_through": before.write_through}
-    results = sys.stdout = _Results(before.buffer, before.encoding, "backslashreplace", **through)
+    results = sys.stdout = _Results(
+        before.buffer,
+        before.encoding,
+        "backslashreplace",
+        line_buffering=before.line_buffering,
+        write_through=before.write_through,
+    )
     try:
         yield
     finally:

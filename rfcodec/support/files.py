@@ -18,6 +18,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+STANDARD = "-"  # standard input or output
 # a file name has 255 bytes at most, a character up to 4
 NAME_SHOWN = 48
 _PART = re.compile(r"(.*)\.[0-9a-f]{16}\.part", re.DOTALL)
@@ -105,7 +106,7 @@ def writable(target: str | Path | IO[bytes]) -> Iterator[IO[bytes]]:
     """
     if not isinstance(target, str | Path):
         yield target
-    elif str(target) == "-":
+    elif str(target) == STANDARD:
         with standard_output() as file:
             yield file
     else:

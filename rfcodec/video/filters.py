@@ -16,10 +16,18 @@ from rfcodec.video.probe import Probe
 
 def rgb_frames(found: Probe, size: tuple[int, int], start: int) -> Generator[Frame]:
     """Frames of (width, height) as they are shown, from number `start` on."""
+    algorithm = "bicubic" if size == (found.format.width, found.format.height) else "lanczos"
+    filters = [("scale", to_rgb(found.colour, size, algorithm)), ("format", "rgb24")]
+    for frame in shown_frames(found, filters, start):
+        yield frame.to_ndarray()
+
+
+def shown_frames(found: Probe, filters: Filters, start: int) -> Generator[VideoFrame]:
+    """Frames as they are shown, upright, from number `start` on, after further filters that give a frame for a frame."""
     first = start if found.begins is None else int(np.searchsorted(found.begins, start, side="right")) - 1
     lead = min(first, 1) if found.interlaced else 0  # a deinterlacer looks at the frame before
     decoded = islice(found.source.frames(), first - lead, None)
-    pictures = islice(filtered(decoded, to_rgb_filters(found, size)), lead, None)
+    pictures = islice(_filtered(decoded, [*_upright(found), *filters]), lead, None)
     if found.begins is None:
         yield from pictures
         return
@@ -28,18 +36,13 @@ def rgb_frames(found: Probe, size: tuple[int, int], start: int) -> Generator[Fra
             yield picture
 
 
-def to_rgb_filters(found: Probe, size: tuple[int, int]) -> Filters:
-    """The chain from decoded frames to RGB frames of (width, height)."""
-    algorithm = "bicubic" if size == (found.format.width, found.format.height) else "lanczos"
+def _upright(found: Probe) -> Filters:
     deinterlace = [("bwdif", "mode=send_frame:deint=interlaced")] if found.interlaced else []
-    return [*deinterlace, *found.orientation.filters, ("scale", to_rgb(found.colour, size, algorithm)), ("format", "rgb24")]
+    return [*deinterlace, *found.orientation.filters]
 
 
-def filtered(frames: Iterable[VideoFrame], filters: Filters) -> Generator[Frame]:
-    """What a chain that ends in rgb24 and gives a frame for a frame makes of decoded frames.
-
-    PyAV itself, as imageio takes the first stream and makes no new graph where frames change their size.
-    """
+def _filtered(frames: Iterable[VideoFrame], filters: Filters) -> Generator[VideoFrame]:
+    # PyAV itself, as imageio takes the first stream and makes no new graph where frames change their size
     graph, kind = None, None
     for frame in frames:
         if graph is None or kind != (frame.width, frame.height, frame.format.name):
@@ -50,7 +53,7 @@ def filtered(frames: Iterable[VideoFrame], filters: Filters) -> Generator[Frame]
     yield from _drained(graph)
 
 
-def _drained(graph: av.filter.Graph | None) -> Iterator[Frame]:
+def _drained(graph: av.filter.Graph | None) -> Iterator[VideoFrame]:
     if graph is not None:
         graph.push(None)
         yield from _pulled(graph)
@@ -64,9 +67,9 @@ def _graph(frame: VideoFrame, filters: Filters) -> av.filter.Graph:
     return graph
 
 
-def _pulled(graph: av.filter.Graph) -> Iterator[Frame]:
+def _pulled(graph: av.filter.Graph) -> Iterator[VideoFrame]:
     while True:
         try:
-            yield graph.vpull().to_ndarray()
+            yield graph.vpull()
         except (BlockingIOError, EOFError):
             return

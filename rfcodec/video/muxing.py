@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import cast, final
@@ -16,16 +16,14 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from rfcodec.errors import AnchorError, OutputError
+from rfcodec.errors import OutputError
 from rfcodec.support.files import Replacement
-from rfcodec.support.programs import ffmpeg, run
 from rfcodec.types import Frame
 from rfcodec.video.colour import ToYcbcr, tag
+from rfcodec.video.matroska import ROOM, set_pixel_shape
 
 RGB_PIXELS, PALETTE_PIXELS = "bgr0", "pal8"
-# these keep the shape of a pixel where only the ffmpeg program can write it; a .mov holds it with any coding
-_SHAPE_BY_COPY, _SHAPE_HOLDER = ("matroska", "webm"), "mov"
-_SEEKING = ("mp4", "mov")
+_MATROSKA, _SEEKING = ("matroska", "webm"), ("mp4", "mov")
 
 
 @final
@@ -54,12 +52,13 @@ class StreamFile:
 
     def __init__(self, path: Path, coding: Coding, size: tuple[int, int], fps: Fraction, matrix: str | None) -> None:
         self._file, self._count, self._tick = Replacement(path), 0, 1 / fps
-        self._copied_to = ""
+        # Matroska alone does not take the shape of a pixel from the coding
+        self._shaped = (size, coding.aspect) if coding.container in _MATROSKA and coding.aspect != 1 else None
         try:
             if self._file.through and coding.container in _SEEKING:
                 raise OutputError(f"{path}: .{coding.container} needs a file, as it is not written in one go; .mkv is")
-            if coding.aspect != 1 and coding.container in _SHAPE_BY_COPY and not self._file.through:
-                self._copied_to, coding = coding.container, replace(coding, container=_SHAPE_HOLDER)
+            if self._file.through and self._shaped:
+                raise OutputError(f"{path}: a stream of .mkv cannot say that pixels are not square; .y4m can")
             options = dict(coding.container_options)
             self._container = av.open(self._file.part, "w", format=coding.container, options=options)
             stream = self._container.add_stream(coding.codec, rate=fps, options=dict(coding.options))
@@ -68,6 +67,8 @@ class StreamFile:
             self._stream.pix_fmt = coding.pixels
             self._stream.codec_context.sample_aspect_ratio = coding.aspect
             tag(self._stream.codec_context, matrix, coding.bt709)
+            if self._shaped:
+                self._stream.metadata["title"] = ROOM
         except BaseException:
             self._file.drop()
             raise
@@ -84,21 +85,9 @@ class StreamFile:
             self._container.mux(self._stream.encode(None))
         finally:
             self._container.close()
-        if self._copied_to:
-            self._copy()
-        else:
-            self._file.take()
-
-    def _copy(self) -> None:
-        """Packets into the container that is asked for, with the shape of a pixel, which PyAV writes into a .mov alone."""
-        copied = Replacement(self._file.path)
-        try:
-            run(ffmpeg("-i", self._file.part, "-c", "copy", "-f", self._copied_to, copied.part))
-            copied.take()
-        except AnchorError as error:
-            raise OSError(str(error)) from error
-        finally:
-            copied.drop()
+        if self._shaped:
+            set_pixel_shape(self._file.part, *self._shaped)
+        self._file.take()
 
     def drop(self) -> None:
         """Leaves nothing behind of what was not finished."""

@@ -99,7 +99,7 @@ def _speed(source: Source) -> _Speed:
             size += packet.size
             if size > _BYTES:
                 break
-        return _Speed(frame_rate(stream.guessed_rate, sorted(set(times)), stream.time_base), said)
+        return _Speed(frame_rate(stream.guessed_rate or None, sorted(set(times)), stream.time_base), said)
 
 
 @final
@@ -142,7 +142,7 @@ def _look(source: Source, stop: int | None, rate: Fraction) -> _Look:
 
 
 def _time(frame: VideoFrame) -> Fraction | None:
-    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+    return frame.pts * frame.time_base if frame.pts is not None and frame.time_base else None
 
 
 def _end(frame: VideoFrame) -> Fraction | None:
@@ -171,7 +171,7 @@ def _shown(source: Source, speed: _Speed, look: _Look) -> tuple[Fraction, np.nda
     if not _resampled(source):
         return speed.said, None
     changed = f"{np.sum(np.diff(begins) > 1)} frames held, {np.sum(np.diff(begins) == 0)} dropped"
-    log.info("%s: variable frame rate, resampled to %s frames per second: %s", source.path, speed.rate, changed)
+    log.info("%s: frames at variable intervals, resampled to %s frames per second: %s", source.path, speed.rate, changed)
     return speed.rate, begins
 
 

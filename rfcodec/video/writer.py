@@ -11,7 +11,7 @@ from typing import IO, final
 import numpy as np
 
 from rfcodec.errors import FrameSizeError, OutputError
-from rfcodec.support.files import is_stream
+from rfcodec.support.files import STANDARD, is_stream
 from rfcodec.types import Frame, Frames, VideoFormat
 from rfcodec.video.colour import default_matrix
 from rfcodec.video.muxing import PALETTE_PIXELS, RGB_PIXELS, Coding, StreamFile, converter, writing
@@ -94,7 +94,7 @@ class VideoWriter:
         self, target: str | Path | IO[bytes], video_format: VideoFormat, *, pad_even: bool = False, first: int = 0
     ) -> None:
         self._target, self._format, self._first = target, video_format, first
-        self._name = "standard output" if target == "-" or not isinstance(target, str | Path) else str(target)
+        self._name = "standard output" if target == STANDARD or not isinstance(target, str | Path) else str(target)
         self._pattern = picture_pattern(target) if isinstance(target, str | Path) else None
         self._kind = None if self._pattern else self._found_kind()
         self._padding = _padding(video_format, self._kind) if pad_even and self._kind else (0, 0)
@@ -102,7 +102,7 @@ class VideoWriter:
         self._add: Add
 
     def _found_kind(self) -> _Kind:
-        if not isinstance(self._target, str | Path) or str(self._target) == "-":
+        if not isinstance(self._target, str | Path) or str(self._target) == STANDARD:
             return _Y4M
         path = Path(self._target)
         kind = _KINDS.get(path.suffix.lower())
