@@ -19,7 +19,6 @@ from typing import Annotated, Any, ClassVar, cast, final
 
 import numpy as np
 import typer
-from rich.console import Console
 from torch import Tensor
 
 import rfcodec
@@ -34,6 +33,7 @@ from rfcodec.evaluation.sweep.description import CodecCurve, StillCurve, read_sw
 from rfcodec.evaluation.sweep.session import Workers, points_of
 from rfcodec.research import Corrector, Shape, StillCoder, registered
 from rfcodec.support.command_line import guarded
+from rfcodec.support.console import PlainConsole
 from rfcodec.support.words import parse_settings
 
 FOLDER = Path("benchmarks/results/clips")
@@ -43,7 +43,7 @@ METRICS = ("psnr", "lpips")
 EVEN, RESIDUAL = "avif, even split", "zlib residual"
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-err = Console(stderr=True)
+err = PlainConsole(stderr=True)
 
 Clips = Annotated[list[Path], typer.Argument(metavar="CLIPS...", help="Videos.")]
 Out = Annotated[Path, typer.Option(help="Folder for JSON and plots.")]

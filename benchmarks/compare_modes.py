@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from matplotlib.axes import Axes
-from rich.console import Console
 
 from rfcodec.evaluation.report.grids import Grid, panels, save, show, write
 from rfcodec.evaluation.store import Point
 from rfcodec.evaluation.sweep.description import CodecCurve, Sweep, read_sweep
 from rfcodec.evaluation.sweep.session import Workers, points_of
 from rfcodec.support.command_line import SeveralValues, guarded
+from rfcodec.support.console import PlainConsole
 from rfcodec.support.words import parse_settings
 
 PUBLISHED = "published (GVCC, UVG 720p): FLF2V has 81 % of I2V's gain for 15 % of its extra bits"
@@ -28,7 +28,7 @@ BASE = "t2v"
 NATIVE = "native"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-err = Console(stderr=True)
+err = PlainConsole(stderr=True)
 
 
 @app.command(cls=SeveralValues)

@@ -18,7 +18,6 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -33,6 +32,7 @@ from rfcodec.research import (
     open_backbone,
     write_options,
 )
+from rfcodec.support.console import PlainConsole
 from rfcodec.support.files import write_file
 from rfcodec.support.words import parse_size
 from rfcodec.video.reader import ArrayVideo, open_video
@@ -145,7 +145,7 @@ def show(rows: list[dict[str, Any]]) -> None:
         whole, begin, end = ("equal" if value is None else f"{value:.1f}" for value in near)
         agree = f"{row['digests_agree']} of {row['gops']}"
         table.add_row(row["mode"], row["decoder"], lost, f"{first}, {last}", whole, f"{begin}, {end}", agree)
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch import Tensor
 from rfcodec.research import Frames
 from rfcodec.research.models import diffusers
 from rfcodec.research.training import RandomCrops, clip_of, held_back
+from rfcodec.support.console import PlainConsole
 
 FRAMES, LINES, RATE = 9, 144, 2e-3
 
@@ -41,7 +41,7 @@ def main(
     for path in apart:
         frames = np.load(path, mmap_mode="r")[:FRAMES, :, :256]
         table.add_row(clip_of(path), f"{_psnr(autoencoder, frames):.2f}")
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def _train(autoencoder: Any, clips: list[Path], seconds: float) -> int:

@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-
 from rfcodec.evaluation.datasets.clips import Clip, checksum
 from rfcodec.evaluation.datasets.dataset import dataset_names, load_dataset
 from rfcodec.evaluation.datasets.protocol import COLOURS, PROTOCOLS, Protocol, mean
@@ -32,6 +30,7 @@ from rfcodec.evaluation.sweep.runner import make_point
 from rfcodec.evaluation.sweep.worker import PointWorker
 from rfcodec.research import BudgetTooSmall, RuntimeConfig, VideoFormat
 from rfcodec.support.command_line import guarded
+from rfcodec.support.console import PlainConsole
 from rfcodec.support.files import write_file
 
 MODES = ("t2v", "i2v", "flf2v")
@@ -47,7 +46,7 @@ COLUMNS = {
 METRICS = ("psnr", "ms_ssim", "lpips")
 Line = dict[str, float | None]
 Pair = tuple[Point, Point | None]
-out = Console(width=200)
+out = PlainConsole(width=200)
 
 
 class Setup:

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
 from torch import Tensor
 
 from codebooks.trellis import TrellisCodebook
@@ -39,6 +38,7 @@ from rfcodec.research import (
     split_bits,
 )
 from rfcodec.research.models import DiffusersBackbone, diffusers, random_backbone
+from rfcodec.support.console import PlainConsole
 from rfcodec.support.files import write_file
 from rfcodec.support.words import parse_size
 
@@ -136,7 +136,7 @@ def main(
     if out:
         write_file(out, json.dumps(result, indent=2) + "\n")
     rows = [(key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in result.items()]
-    Grid("", ("", ""), rows).show(Console())
+    Grid("", ("", ""), rows).show(PlainConsole())
 
 
 if __name__ == "__main__":

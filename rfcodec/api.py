@@ -27,6 +27,7 @@ from rfcodec.stream import parallel
 from rfcodec.stream.info import Account, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import salvage, survey
+from rfcodec.support.devices import check_device
 from rfcodec.support.steady import steadily, steady_arithmetic
 from rfcodec.types import Frames, VideoFormat
 from rfcodec.video.inputs import Input, Span, as_video, parse_speed
@@ -44,8 +45,8 @@ LARGEST_LOSS = 1000  # times as many frames may be asked of a damaged file as it
 class Encoded:
     """What an encoding came to: bytes in all and by purpose, bits of each coded step of each GOP, PSNR in dB.
 
-    `path` is None where the stream was written to a file object. `psnr` is the mean over the frames shown, None where it
-    was not measured.
+    `budget` is the bytes that it was allowed. `path` is None where the stream was written to a file object. `psnr` is the
+    mean over the frames shown, None where it was not measured.
     """
 
     path: Path | None
@@ -54,6 +55,7 @@ class Encoded:
     bytes_by_purpose: dict[str, int]
     bits_per_step: tuple[tuple[int, ...], ...]
     psnr: float | None
+    budget: int
 
     @property
     def bpp(self) -> float:
@@ -86,7 +88,8 @@ def encode(
     the fields of StreamConfig and EncoderConfig, with `__` for dots: mode="i2v", bpp=0.05, trajectory__eta=0.9,
     codebook__memory=8; `steps` is trajectory__steps. `backbone` is a name, a folder, a hub id, a live pipeline of diffusers
     or an object of the protocol Backbone. `watcher` is told of every coded step. With `measure` every GOP is decoded for
-    its PSNR. A file that is there is replaced, unless it is the source. Raises ConfigError, InputError, BackboneError,
+    its PSNR. Without bpp, kbps or bytes the budget is DEFAULT_BPP of rfcodec/config.py, or the only rate of methods that
+    have one. A file that is there is replaced, unless it is the source. Raises ConfigError, InputError, BackboneError,
     OutputError.
     """
     named = {name.replace("__", "."): value for name, value in settings.items()}
@@ -126,7 +129,7 @@ def encode_with(
         units = (parallel.encode if runtime.jobs > 1 else encode_units)(source, stream, effort, runtime, ledger)
         size = write_stream(target, account.passing(units))
         path = target if isinstance(target, Path) else None
-        return Encoded(path, size, source.format, account.by_purpose(size), tuple(ledger.bits), ledger.psnr)
+        return Encoded(path, size, source.format, account.by_purpose(size), tuple(ledger.bits), ledger.psnr, ledger.budget)
 
 
 def _check_target(out: object, video: object, effort: EncoderConfig) -> None:
@@ -246,8 +249,14 @@ class _Ledger(Watcher):
 
     def __init__(self, inner: Watcher, measure: bool) -> None:
         self.bits: list[tuple[int, ...]] = []
+        self.budget = 0
         self.step = inner.step
         self._inner, self._measure, self._decibels, self._frames = inner, measure, 0.0, 0
+
+    def opened(self, budget: int) -> None:
+        """The bytes that the file may have."""
+        self.budget = budget
+        self._inner.opened(budget)
 
     def gop(self, decoded: DecodedGop | FinishedGop, source: Frames | None, size: int) -> None:
         """Bits and, if it is to be measured, error of a GOP."""
@@ -281,7 +290,9 @@ def _watcher(told: Progress | None) -> Watcher:
 
 def _runtime(given: RuntimeConfig | None, **settings: str | int | None) -> RuntimeConfig:
     chosen = {name: value for name, value in settings.items() if value is not None}
-    return (given or RuntimeConfig()).model_copy(update=make_runtime(**chosen).model_dump(include=set(chosen)))
+    where = (given or RuntimeConfig()).model_copy(update=make_runtime(**chosen).model_dump(include=set(chosen)))
+    check_device(where.device)
+    return where
 
 
 def _read(stream: Stream, partial: bool = False) -> tuple[bytes, SequenceHeader]:

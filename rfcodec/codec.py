@@ -20,7 +20,7 @@ from rfcodec.coding.engine import Engine
 from rfcodec.coding.header import check_identity, make_header, open_backbone, read_options, write_options
 from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.coding.limits import check_limits
-from rfcodec.coding.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate
+from rfcodec.coding.planning import GopFacts, choice_emphasis, measure_profile, plan_gop, plan_rate, whole_budget
 from rfcodec.coding.regions import open_mask
 from rfcodec.coding.run import run
 from rfcodec.coding.watcher import StepReport, Watcher
@@ -55,8 +55,10 @@ class GopEncoder:
 
     def __init__(self, engine: Engine, effort: EncoderConfig, watcher: Watcher) -> None:
         self.engine, self.effort, self.watcher = engine, effort, watcher
-        self._budgets = plan_rate(engine, list(engine.spans()), effort).budgets
+        budget = whole_budget(engine, effort)
+        self._budgets = plan_rate(engine, budget, effort).budgets
         self._mask = open_mask(effort.roi, engine.header.format)
+        watcher.opened(budget)
 
     def emit(self, frames: Frames, span: GopSpan, previous: Decoded | None) -> bytes:
         """Side information of a GOP, in about its share of the budget."""

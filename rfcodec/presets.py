@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from rfcodec.config import CodebookConfig, EncoderConfig, RuntimeConfig, StreamConfig
 from rfcodec.errors import ConfigError, UnknownPlugin
 from rfcodec.support.settings import explain, unknown
-from rfcodec.support.words import nearest
+from rfcodec.support.words import nearest, spelt
 
 Settings = dict[str, Any]
 Config = TypeVar("Config", bound=BaseModel)
@@ -67,6 +67,7 @@ def configure(preset: str = "default", settings: Mapping[str, Any] | None = None
 
     "codebook.x" sets the field x of the codebook. Raises ConfigError with the legal range of a bad value.
     """
+    preset = spelt(preset, PRESETS)
     if preset not in PRESETS:
         raise UnknownPlugin(f"there is no preset {preset!r}{nearest(preset, PRESETS)}; there are: {', '.join(PRESETS)}")
     given = settings or {}

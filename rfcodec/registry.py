@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rfcodec.errors import ConfigError, ShadowedPackage, UnknownPlugin
-from rfcodec.support.words import nearest
+from rfcodec.support.words import nearest, spelt
 
 DISTRIBUTION = "rfcodec"
 MARK = f'DISTRIBUTION = "{DISTRIBUTION}"'  # stands in the __init__.py of each package of ours beside the library
@@ -38,9 +38,15 @@ def registered(kind: str, name: str, plugin: type) -> Iterator[None]:
         del known[name]
 
 
-def load(kind: str, name: str) -> Any:
-    """The plugin of that name; raises UnknownPlugin or ShadowedPackage."""
+def spelling(kind: str, name: str) -> str:
+    """The name as the plugin of a kind is installed under it, where `name` differs in capital letters alone."""
     known = names(kind)
+    return name if name in known else spelt(name, known)
+
+
+def load(kind: str, name: str) -> Any:
+    """The plugin of that name, in small or capital letters; raises UnknownPlugin or ShadowedPackage."""
+    known, name = names(kind), spelling(kind, name)
     if name not in known:
         raise UnknownPlugin(f"there is no {kind[:-1]} {name!r}; installed: {', '.join(sorted(known))}{nearest(name, known)}")
     return _load(known[name])

@@ -11,7 +11,6 @@ from rfcodec.backbones.openers import (
     Described,
     Facts,
     Options,
-    catalogue,
     find_opener,
     package,
 )
@@ -26,11 +25,6 @@ WORDED = {"name", "kind", "takes", "shipped", "weights", "geometry", "gop", "par
 WORDED |= {"tflop", "precision", "memory_gb", *HEADING}
 
 Row = tuple[str, str]
-
-
-def checkpoint_rows() -> list[Facts]:
-    """Name and facts of everything that a plugin knows by name beside what is registered."""
-    return [{"name": name, **facts} for name, facts in catalogue().items()]
 
 
 def said_frames(takes: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rfcodec.cli.options import (
+    AsJson,
     ClosingSteps,
     Device,
     ExecutorName,
@@ -21,16 +22,15 @@ from rfcodec.cli.options import (
     Realism,
     Threads,
     Where,
-    err,
     limits,
     runtime,
 )
-from rfcodec.cli.outputs import In, Out, Overwrite, PadEven, may_write, needed, one_place
+from rfcodec.cli.outputs import In, Out, Overwrite, PadEven, may_write, needed, one_place, reporting
 from rfcodec.support.words import parse_frames, parse_settings, parse_words
 
 
 def decode(
-    source: Annotated[str | None, typer.Argument(metavar="IN.rfv")] = None,
+    source: Annotated[str | None, typer.Argument(metavar="IN.rfv", help="A stream; - for standard input.")] = None,
     target: Annotated[
         str | None,
         typer.Argument(
@@ -39,8 +39,11 @@ def decode(
     ] = None,
     frames: Frames = ":",
     partial: Annotated[bool, typer.Option("--partial", help="Decode what is intact of a damaged file.")] = False,
-    realism: Realism = 1.0,
-    closing_steps: ClosingSteps = None,
+    in_option: In = None,
+    out_option: Out = None,
+    overwrite: Overwrite = False,
+    pad_even: PadEven = False,
+    as_json: AsJson = False,
     backbone: Where = None,
     overrides: Overrides = None,
     device: Device = "cpu",
@@ -50,17 +53,16 @@ def decode(
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
-    in_option: In = None,
-    out_option: Out = None,
-    overwrite: Overwrite = False,
-    pad_even: PadEven = False,
     max_pixels: MaxPixels = None,
     max_frames: MaxFrames = None,
     max_memory: MaxMemory = None,
+    realism: Realism = 1.0,
+    closing_steps: ClosingSteps = None,
 ) -> None:
     """Turn a file back into a video."""
     from rfcodec.api import read_format
     from rfcodec.cli.console import decode_to_file
+    from rfcodec.cli.streams import stream_source
     from rfcodec.video.writer import VideoWriter
 
     source = needed(one_place(source, in_option, "IN"), "IN")
@@ -71,6 +73,7 @@ def decode(
     moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
     allowed = limits(max_pixels, max_frames, max_memory)
     where = runtime(device, threads, offload, fetch=fetch, **moved, **shown, **shared, **allowed)
-    selected, stream = parse_frames(frames), Path(source)
+    selected, stream = parse_frames(frames), stream_source(Path(source))
     writer = VideoWriter(target, read_format(stream), pad_even=pad_even, first=selected[0] or 0)
-    decode_to_file(err, stream, writer, selected, partial, where)
+    with reporting(target):
+        decode_to_file(stream, (writer, target), selected, partial, where, as_json)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
-from rich.console import Console
-from rich.table import Table
 
 from rfcodec import api
 from rfcodec.cli.console import EncodeProgress
@@ -15,6 +14,7 @@ from rfcodec.errors import OutputError
 from rfcodec.evaluation.datasets.clips import bundled_clip
 from rfcodec.metrics.collector import Measurer
 from rfcodec.presets import configure
+from rfcodec.support.console import make_table, out, print_json
 from rfcodec.support.files import replacing
 from rfcodec.types import Frames
 from rfcodec.video.reader import Video, VideoWriter, open_video
@@ -32,16 +32,14 @@ def files(folder: Path) -> list[Path]:
 
 
 def run(
-    out: Console,
-    err: Console,
     clip: Path | None,
     folder: Path,
-    preset: str,
-    bpp: float,
+    rate: tuple[str, float],
     frames: tuple[int | None, int | None] | None,
     size: tuple[int, int] | None,
+    as_json: bool,
 ) -> None:
-    """Writes <mode>.rfv, <mode>.mp4 and side_by_side.png into `folder`, and prints a table.
+    """Writes <mode>.rfv, <mode>.mp4 and side_by_side.png into `folder`, and prints a table; `rate` is preset and bpp.
 
     Of `frames`, the first 33 or fewer where None.
     """
@@ -49,20 +47,23 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    table = Table("mode", "bytes", "of budget", "bpp", "PSNR dB", "MS-SSIM", "digest")
+    rows = []
     source = clip or bundled_clip()
     with open_video(source, frames=frames or _first_frames(source), size=size) as video:
         count = video.format.num_frames
         looked_at = (0, count // 2, count - 1)
         strips = [("source", np.concatenate([video.read(i, i + 1) for i in looked_at]))]
         for mode in MODES:
-            row, pictures = _one_mode(err, video, folder, preset, mode, bpp, looked_at)
-            table.add_row(*row)
-            strips.append((f"{mode} {row[3]} bpp {row[4]} dB", pictures))
+            row, pictures = _one_mode(video, folder, rate, mode, looked_at)
+            rows.append(row)
+            strips.append((f"{mode} {row['bpp']:.4f} bpp {row['psnr']:.2f} dB", pictures))
     with replacing(folder / PICTURE) as part:
         _side_by_side(strips).save(part, "PNG")
-    out.print(table)
-    out.print(f"files, videos and {PICTURE} are in {folder}", highlight=False, markup=False)
+    if as_json:
+        print_json({"folder": str(folder), "modes": rows})
+        return
+    out.print(make_table(("mode", "bytes", "of budget", "bpp", "PSNR dB", "MS-SSIM", "digest"), map(_said, rows)))
+    out.say(f"files, videos and {PICTURE} are in {folder}")
 
 
 def _first_frames(source: Path) -> tuple[int, int]:
@@ -71,11 +72,11 @@ def _first_frames(source: Path) -> tuple[int, int]:
 
 
 def _one_mode(
-    err: Console, video: Video, folder: Path, preset: str, mode: str, bpp: float, looked_at: Sequence[int]
-) -> tuple[list[str], Frames]:
-    path = folder / f"{mode}.rfv"
+    video: Video, folder: Path, rate: tuple[str, float], mode: str, looked_at: Sequence[int]
+) -> tuple[dict[str, Any], Frames]:
+    path, (preset, bpp) = folder / f"{mode}.rfv", rate
     stream, effort = configure(preset, {"mode": mode, "bpp": bpp})
-    with EncodeProgress(err, video.format, None, silent=False) as watcher:
+    with EncodeProgress(video.format, None) as watcher:
         result = api.encode_with(video, path, stream, effort, RuntimeConfig(), watcher)
     digests, pictures = [], []
     with VideoWriter(folder / f"{mode}.mp4", video.format) as writer, Measurer(METRICS, video.format) as measurer:
@@ -86,11 +87,16 @@ def _one_mode(
             here = range(piece.start, piece.start + len(piece.frames))
             pictures.extend(piece.frames[i - piece.start] for i in looked_at if i in here)
         quality = measurer.result().values
-    agrees = "equal" if all(digests) else "DIFFERS"
-    share = f"{100 * result.size / (bpp * video.format.pixels / 8):.1f} %"
-    similarity = f"{quality['ms_ssim']:.4f}" if "ms_ssim" in quality else "-"
-    row = [mode, str(result.size), share, f"{result.bpp:.4f}", f"{quality['psnr']:.2f}", similarity, agrees]
-    return row, np.stack(pictures)
+    told = {"mode": mode, "bytes": result.size, "budget_bytes": result.budget, "bpp": result.bpp}
+    told |= {"psnr": quality["psnr"], "ms_ssim": quality.get("ms_ssim"), "digest_ok": all(digests)}
+    return told, np.stack(pictures)
+
+
+def _said(row: dict[str, Any]) -> list[str]:
+    share = f"{100 * row['bytes'] / row['budget_bytes']:.1f} %"
+    similarity = "-" if row["ms_ssim"] is None else f"{row['ms_ssim']:.4f}"
+    agrees = "equal" if row["digest_ok"] else "DIFFERS"
+    return [row["mode"], str(row["bytes"]), share, f"{row['bpp']:.4f}", f"{row['psnr']:.2f}", similarity, agrees]
 
 
 def _side_by_side(strips: list[tuple[str, Frames]]) -> Image.Image:

@@ -1,13 +1,15 @@
 """The command that codes a video."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from rfcodec.cli.options import (
+    EXPERT,
+    MODEL,
     AsJson,
     Deinterlace,
     Device,
@@ -23,13 +25,13 @@ from rfcodec.cli.options import (
     Offload,
     Preset,
     Raw,
+    Size,
     StreamNumber,
     Strict,
     Threads,
     Vfr,
-    err,
+    installed,
     limits,
-    out,
     read_options,
     runtime,
 )
@@ -45,48 +47,85 @@ from rfcodec.cli.outputs import (
     stream_file,
     stream_target,
 )
+from rfcodec.config import DEFAULT_BPP
 from rfcodec.errors import ConfigError
 from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
 
+log = logging.getLogger(__name__)
+
 
 def encode(
-    source: Annotated[str | None, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")] = None,
+    source: Annotated[
+        str | None, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...", show_default=False)
+    ] = None,
     target: Annotated[
         str | None, typer.Argument(metavar="[OUT.rfv]", help="File to write, - for standard output; default: beside IN.")
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="t2v (default), i2v, flf2v or a plugin.")] = None,
-    bpp: Annotated[float | None, typer.Option(help="Budget: bits per pixel of the whole file.")] = None,
-    kbps: Annotated[float | None, typer.Option(help="The same budget in kilobits per second.")] = None,
-    size_bytes: Annotated[int | None, typer.Option("--bytes", help="The same budget in bytes.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Name, folder or hub id; see `rfcodec backbones`.")] = None,
-    gop: Annotated[int | None, typer.Option(help="Most frames of a GOP.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Model evaluations of a GOP.")] = None,
-    codebook: Annotated[str | None, typer.Option(help="See `rfcodec codebooks`.")] = None,
-    still: Annotated[str | None, typer.Option(help="Still coder of reference frames: avif, trajectory, png.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="Text that conditions every GOP, sent in the file.")] = None,
-    caption: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Have the prompt written: auto, hub id or folder of a captioner.")
+    bpp: Annotated[
+        float | None,
+        typer.Option(
+            "--bpp", metavar="X", help=f"Budget: bits per pixel of the whole file; {DEFAULT_BPP} if none is given."
+        ),
     ] = None,
+    kbps: Annotated[
+        float | None, typer.Option("--kbps", metavar="X", help="The same budget in kilobits per second.")
+    ] = None,
+    size_bytes: Annotated[int | None, typer.Option("--bytes", metavar="N", help="The same budget in bytes.")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode", metavar="NAME", help="t2v (default), i2v, flf2v or a plugin.", autocompletion=installed("conditioners")
+        ),
+    ] = None,
+    preset: Preset = "default",
     frames: Frames = ":",
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    size: Size = None,
+    recon: Annotated[
+        str | None,
+        typer.Option("--recon", metavar="FILE", help="Also write the encoder's reconstruction (.mkv is lossless)."),
+    ] = None,
+    in_option: In = None,
+    out_option: Out = None,
+    overwrite: Overwrite = False,
+    force: Force = False,
+    as_json: AsJson = False,
     raw: Raw = None,
     fps: Fps = None,
     vfr: Vfr = "cfr",
     video_stream: StreamNumber = None,
     strict: Strict = False,
     deinterlace: Deinterlace = True,
-    roi: Annotated[
-        Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            metavar="NAME",
+            help="Name, folder or hub id; see `rfcodec backbones`.",
+            rich_help_panel=MODEL,
+            autocompletion=installed("backbones"),
+        ),
     ] = None,
-    preset: Preset = "default",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", help="Model evaluations of a GOP.", rich_help_panel=MODEL)
     ] = None,
-    recon: Annotated[str | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
-    in_option: In = None,
-    out_option: Out = None,
-    overwrite: Overwrite = False,
-    force: Force = False,
+    gop: Annotated[
+        int | None, typer.Option("--gop", metavar="N", help="Most frames of a GOP.", rich_help_panel=MODEL)
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt", metavar="TEXT", help="Text that conditions every GOP, sent in the file.", rich_help_panel=MODEL
+        ),
+    ] = None,
+    caption: Annotated[
+        str | None,
+        typer.Option(
+            "--caption",
+            metavar="MODEL",
+            help="Have it written: auto, or a captioner's hub id or folder.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
@@ -97,11 +136,39 @@ def encode(
     max_pixels: MaxPixels = None,
     max_frames: MaxFrames = None,
     max_memory: MaxMemory = None,
-    as_json: AsJson = False,
+    codebook: Annotated[
+        str | None,
+        typer.Option(
+            "--codebook",
+            metavar="NAME",
+            help="See `rfcodec codebooks`.",
+            rich_help_panel=EXPERT,
+            autocompletion=installed("codebooks"),
+        ),
+    ] = None,
+    still: Annotated[
+        str | None,
+        typer.Option(
+            "--still",
+            metavar="NAME",
+            help="Coder of reference frames: avif, trajectory, png.",
+            rich_help_panel=EXPERT,
+            autocompletion=installed("stills"),
+        ),
+    ] = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option("--roi", metavar="MASK", help="Picture or video, white where it matters most.", rich_help_panel=EXPERT),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.eta=0.9 ...", rich_help_panel=EXPERT),
+    ] = None,
 ) -> None:
     """Code a video into one self-contained file of at most the budget."""
     from rfcodec.api import encode_with
-    from rfcodec.cli.console import EncodeProgress, encode_report
+    from rfcodec.cli.console import EncodeProgress
+    from rfcodec.cli.reports import Spending, encode_report
     from rfcodec.presets import configure
     from rfcodec.video.reader import open_video
 
@@ -126,27 +193,26 @@ def encode(
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
     reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     stream, effort = configure(preset, chosen)
+    shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
+    where = runtime(device, threads, offload, fetch=fetch, **shared, **limits(max_pixels, max_frames, max_memory))
+    spending = Spending(device)
+    scaled = parse_size(size) if size else None
     with (
-        open_video(
-            Path(source), frames=parse_frames(frames), size=parse_size(size) if size else None, reading=reading
-        ) as video,
-        EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
+        open_video(Path(source), frames=parse_frames(frames), size=scaled, reading=reading) as video,
+        EncodeProgress(video.format, recon) as watcher,
         stream_file(target) as file,
     ):
         if caption is not None:
-            stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
-        shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
-        allowed = limits(max_pixels, max_frames, max_memory)
-        where = runtime(device, threads, offload, fetch=fetch, **shared, **allowed)
+            stream = stream.model_copy(update={"prompt": _caption(video, caption, device)})
         result = encode_with(video, file, stream, effort, where, watcher)
     with reporting(target):
-        encode_report(out, replace(result, path=Path(target)), watcher, stream.mode, video.report, as_json)
+        named_result = replace(result, path=Path(target))
+        encode_report(named_result, (stream, effort), watcher.psnr, video.report, spending, as_json)
 
 
-def _caption(video: Any, model: str, device: str, silent: bool) -> str:
+def _caption(video: Any, model: str, device: str) -> str:
     from rfcodec.api import caption
 
     text = caption(video, model, device=device)
-    if not silent:
-        err.print(f"caption: {escape(text)}", highlight=False, soft_wrap=True)
+    log.info("caption: %s", text)
     return text

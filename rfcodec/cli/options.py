@@ -1,64 +1,177 @@
-"""Options that several commands share, and where they print."""
+"""Options that several commands share, in panels: everyday ones have none, and come first."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from rfcodec import registry
+from rfcodec.presets import PRESETS
+from rfcodec.support.devices import check_device
 from rfcodec.support.words import parse_amount, parse_raw
 
-out = Console()
-err = Console(stderr=True)
+SOURCE, MODEL, MACHINE, EXPERT = "How the source is read", "Model", "Machine", "Expert"
 
-Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A up to but not including B of the source.")]
-Raw = Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")]
+
+def installed(kind: str) -> Callable[[], list[str]]:
+    """What a shell offers where the name of a plugin is to be written."""
+    return lambda: sorted(registry.names(kind))
+
+
+Frames = Annotated[
+    str,
+    typer.Option("--frames", metavar="A:B", help="Frames A up to but not including B; default: all.", show_default=False),
+]
+Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Scale to this size first.")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help=f"Settings: {', '.join(PRESETS)}.",
+        show_default=False,
+        autocompletion=lambda: list(PRESETS),
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+Raw = Annotated[
+    str | None,
+    typer.Option("--raw", metavar="WxH@FPS", help="What a raw .yuv file does not say.", rich_help_panel=SOURCE),
+]
 Fps = Annotated[
-    str | None, typer.Option(metavar="FPS", help="Frames per second of the source, where it does not say or lies.")
+    str | None,
+    typer.Option(
+        "--fps", metavar="FPS", help="Its frames per second, where it does not say or lies.", rich_help_panel=SOURCE
+    ),
 ]
 Vfr = Annotated[
-    str, typer.Option(help="Variable frame rates: cfr resamples to a constant one, keep-frames keeps each frame.")
+    str,
+    typer.Option(
+        "--vfr",
+        metavar="WORD",
+        help="Variable rates: cfr (default) resamples to a constant one, keep-frames keeps each frame.",
+        show_default=False,
+        rich_help_panel=SOURCE,
+    ),
 ]
 StreamNumber = Annotated[
-    int | None, typer.Option("--stream", metavar="N", help="Video stream of the source, from 0; default: its default one.")
+    int | None,
+    typer.Option(
+        "--stream", metavar="N", help="Video stream, from 0; default: the file's default one.", rich_help_panel=SOURCE
+    ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="A source that is damaged is an error, not a warning.")]
-Deinterlace = Annotated[bool, typer.Option("--deinterlace/--no-deinterlace", help="Interlaced sources become progressive.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Device = Annotated[str, typer.Option(help="Torch device.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads.")]
-Preset = Annotated[str, typer.Option(help="default, fast or gvcc.")]
-Offload = Annotated[str, typer.Option(help="Parts that wait in main memory: none, model, group, sequential.")]
-Jobs = Annotated[int, typer.Option(help="Workers that share the GOPs, in modes whose GOPs are independent.")]
-ExecutorName = Annotated[str, typer.Option("--executor", help="Where those run: local, ray, slurm.")]
-ExecutorOptions = Annotated[
-    list[str] | None, typer.Option("--executor-set", metavar="NAME=VALUE", help="address=auto, gpus=1, slurm_partition=...")
+Strict = Annotated[
+    bool, typer.Option("--strict", help="A damaged source is an error, not a warning.", rich_help_panel=SOURCE)
 ]
-Fetch = Annotated[
-    bool, typer.Option("--fetch", help="Fetch weights that are not on this machine: gigabytes, see `backbones show`.")
+Deinterlace = Annotated[
+    bool,
+    typer.Option(
+        "--deinterlace/--no-deinterlace",
+        help="Whether interlaced sources become progressive (default).",
+        show_default=False,
+        rich_help_panel=SOURCE,
+    ),
 ]
+
 Where = Annotated[
-    str | None, typer.Option("--backbone", help="Where the weights are, if not where the file says: folder or hub id.")
+    str | None,
+    typer.Option(
+        "--backbone", metavar="NAME", help="Its folder or hub id, if not what the file says.", rich_help_panel=MODEL
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--override", metavar="NAME=VALUE", help="A backbone option that this machine sets otherwise."),
+    typer.Option(
+        "--override", metavar="NAME=VALUE", help="A backbone option that this machine sets otherwise.", rich_help_panel=MODEL
+    ),
 ]
 Realism = Annotated[
     float,
-    typer.Option(help="From the same bits: 0 the picture of least error, 1 the stream's own, up to 2 more variance."),
+    typer.Option(
+        "--realism", metavar="X", help="0: least error; 1: the stream's own; to 2: more texture.", rich_help_panel=EXPERT
+    ),
 ]
-ClosingSteps = Annotated[int | None, typer.Option(help="Closing steps of what is shown; default: the stream's own.")]
+ClosingSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--closing-steps", metavar="N", help="Closing steps shown; default: the stream's own.", rich_help_panel=EXPERT
+    ),
+]
 Weights = Annotated[
-    Path | None, typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.")
+    Path | None,
+    typer.Option("--lpips-weights", metavar="DIR", help="Folder with the AlexNet weights of LPIPS.", rich_help_panel=EXPERT),
+]
+
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Torch device: cpu (default), cuda, cuda:1, mps ...",
+        show_default=False,
+        rich_help_panel=MACHINE,
+    ),
+]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads.", rich_help_panel=MACHINE)]
+Offload = Annotated[
+    str,
+    typer.Option(
+        "--offload",
+        metavar="WORD",
+        help="Parts that wait in main memory: none, model, group, sequential.",
+        show_default=False,
+        rich_help_panel=MACHINE,
+    ),
+]
+Fetch = Annotated[
+    bool,
+    typer.Option(
+        "--fetch", help="Fetch weights that are not here: gigabytes, see `backbones show`.", rich_help_panel=MACHINE
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", metavar="N", help="Workers that share the GOPs, in modes of independent GOPs.", rich_help_panel=MACHINE
+    ),
+]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="Where they run: local (default), ray, slurm.",
+        show_default=False,
+        rich_help_panel=MACHINE,
+    ),
+]
+ExecutorOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--executor-set",
+        metavar="NAME=VALUE",
+        help="address=auto, gpus=1, slurm_partition=...",
+        rich_help_panel=MACHINE,
+    ),
 ]
 MaxPixels = Annotated[
-    str | None, typer.Option("--max-pixels", metavar="N", help="Most pixels of a frame; 64M if not given.")
+    str | None,
+    typer.Option("--max-pixels", metavar="N", help="Most pixels of a frame; 64M if not given.", rich_help_panel=MACHINE),
 ]
-MaxFrames = Annotated[str | None, typer.Option("--max-frames", metavar="N", help="Most frames of a video; 1M if not given.")]
+MaxFrames = Annotated[
+    str | None,
+    typer.Option("--max-frames", metavar="N", help="Most frames of a video; 1M if not given.", rich_help_panel=MACHINE),
+]
 MaxMemory = Annotated[
     str | None,
-    typer.Option("--max-memory", metavar="N", help="Most bytes a GOP may need, such as 4G; default: 80 % of what is free."),
+    typer.Option(
+        "--max-memory",
+        metavar="N",
+        help="Most bytes a GOP may need, such as 4G; default: 80 % of what is free.",
+        rich_help_panel=MACHINE,
+    ),
 ]
 
 
@@ -79,7 +192,8 @@ def read_options(
 
 
 def runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:
-    """The settings of this machine; raises ConfigError."""
+    """The settings of this machine; raises ConfigError, also for a device that it has not."""
     from rfcodec.presets import runtime as make_runtime
 
+    check_device(device)
     return make_runtime(device=device, threads=threads, offload=offload, **more)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import IO, Annotated
 
 import typer
-from rich.markup import escape
 from rich.prompt import Confirm
 
-from rfcodec.cli.options import err
 from rfcodec.errors import OutputError
+from rfcodec.support.console import err
 from rfcodec.support.files import STANDARD, is_stream, standard_output
 
 STREAM_SUFFIX = ".rfv"
@@ -40,7 +39,7 @@ def may_write(outputs: Mapping[str, str | Path | None], inputs: Mapping[str, str
         there = f"{files[0]} exists" if len(files) == 1 else f"{files[0]} and {len(files) - 1} more of its kind exist"
         if not (sys.stdin.isatty() and err.is_terminal):
             raise OutputError(f"{there}: -y replaces what is there")
-        if not Confirm.ask(f"{escape(there)}. Replace?", console=err, default=False):
+        if not Confirm.ask(f"{there}. Replace?", console=err, default=False):
             raise OutputError(f"{there}, and nothing was written")
 
 

@@ -9,7 +9,7 @@ from typing import IO, Annotated, cast
 
 import typer
 
-from rfcodec.cli.options import ClosingSteps, Device, Frames, Offload, Overrides, Realism, Threads, Where, err, runtime
+from rfcodec.cli.options import ClosingSteps, Device, Frames, Offload, Overrides, Realism, Threads, Where, runtime
 from rfcodec.errors import ConfigError, OutputError
 from rfcodec.support.words import parse_frames, parse_settings
 
@@ -38,7 +38,7 @@ def play(
     video, selected = read_format(source), parse_frames(frames)
 
     def write(pipe: IO[bytes]) -> None:
-        decode_to_file(err, source, VideoWriter(pipe, video), selected, partial, where)
+        decode_to_file(source, (VideoWriter(pipe, video), source.name), selected, partial, where)
 
     show(_player(source.name, video.height), write)
 

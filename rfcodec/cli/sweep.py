@@ -4,12 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from rfcodec.errors import ConfigError
+from rfcodec.support.console import err, out
 from rfcodec.support.words import parse_settings, parse_words
-
-out, err = Console(), Console(stderr=True)
 
 
 def sweep(

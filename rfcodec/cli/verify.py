@@ -14,7 +14,7 @@ METRICS = ("psnr", "ms_ssim", "lpips")
 
 
 def verify(
-    source: Path,
+    source: Path | bytes,
     against: Path,
     frames: tuple[int | None, int | None],
     reading: ReadOptions,

@@ -1,5 +1,6 @@
 """What a stream says of itself: settings to a sequence header, and from one the backbone that it asks for."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields as dataclass_fields
@@ -13,8 +14,11 @@ from rfcodec.bitstream.headers import SequenceHeader, TrajectoryHeader, write_as
 from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import ConfigError
 from rfcodec.protocols import AnyBackbone, Backbone
+from rfcodec.support.devices import check_device
 from rfcodec.support.words import nearest
 from rfcodec.types import GopSpan, Identity, VideoFormat
+
+log = logging.getLogger(__name__)
 
 
 def open_backbone(
@@ -26,6 +30,7 @@ def open_backbone(
     `trusted` is False for a name and options that come from a stream, and `weights` the hash that it tells: see
     BackboneRequest. Raises UnknownPlugin, ConfigError, BackboneError.
     """
+    check_device(runtime.device)
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     found = name if runtime.weights is None else runtime.weights
@@ -36,7 +41,9 @@ def open_backbone(
     opener = find_opener(BackboneRequest(found, trusted or runtime.weights is not None, weights))
     if not trusted and isinstance(opener, Screening):
         opener.screen({key: value for key, value in told.items() if key not in ours})
-    return opener(runtime, told | ours)
+    opened = opener(runtime, told | ours)
+    log.debug("%s is open on %s: %s", found, runtime.device, opened.identity)
+    return opened
 
 
 def read_options(text: str) -> dict[str, str]:

@@ -15,8 +15,8 @@ from rfcodec.bitstream.records import largest_payload, unit_size
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.information import PILOT_LOG_SNR, probe, stored_profile
 from rfcodec.coding.regions import region_weights
-from rfcodec.config import EncoderConfig
-from rfcodec.errors import BudgetTooSmall, ConfigError, FrameSizeError
+from rfcodec.config import DEFAULT_BPP, EncoderConfig
+from rfcodec.errors import BudgetTooSmall, FrameSizeError
 from rfcodec.flow.time_grid import information_levels, tail_levels, within_range
 from rfcodec.protocols import Latents, Shape
 from rfcodec.trajectory.noise import Emphasis
@@ -29,24 +29,36 @@ log = logging.getLogger(__name__)
 SIDE_INFO_FRAMING = 16  # bytes that side information takes beside its references, rounded up
 
 
-def plan_rate(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -> RatePlan:
-    """Bytes of each GOP, so that the finished file is at most the budget; without a budget the method's native rate."""
-    budget = file_budget(effort, engine.header.format)
-    if budget is None:
-        budget = native_budget(engine, spans, effort)
+def whole_budget(engine: Engine, effort: EncoderConfig) -> int:
+    """Bytes of the whole file: those that are given, else the only rate of the method, else DEFAULT_BPP."""
+    given = file_budget(effort, engine.header.format)
+    if given is not None:
+        return given
+    only = native_budget(engine, list(engine.spans()), effort)
+    if only is not None:
+        log.info("budget: %d bytes (the only rate of these settings)", only)
+        return only
+    log.info("budget: %g bits a pixel (default; --bpp, --kbps or --bytes set it)", DEFAULT_BPP)
+    default = file_budget(effort.model_copy(update={"bpp": DEFAULT_BPP}), engine.header.format)
+    return default or 0
+
+
+def plan_rate(engine: Engine, budget: int, effort: EncoderConfig) -> RatePlan:
+    """Bytes of each GOP, so that the finished file is at most the budget."""
+    spans = list(engine.spans())
     rough = RatePlan.make(spans, budget, effort)
     return RatePlan.make(spans, budget - overhead(engine, [gop.total for gop in rough.budgets]), effort)
 
 
-def native_budget(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -> int:
-    """The bytes of a method with one rate only, such as a fixed number of atoms; raises ConfigError for all others."""
+def native_budget(engine: Engine, spans: list[GopSpan], effort: EncoderConfig) -> int | None:
+    """The bytes of a method with one rate only, such as a fixed number of atoms; None for all others."""
     shares = RatePlan.make(spans, 0, effort).budgets
     needed = []
     for span, budget in zip(spans, shares, strict=True):
         shape = engine.shape(span.num_frames)
         bits = engine.codebook.least_bits(shape)
         if bits != engine.codebook.usable_bits(shape, 1 << 40):
-            raise ConfigError("how many bits? give one of bpp, kbps and bytes")
+            return None
         header = GopHeader(span.index, bits * engine.header.trajectory.coded_steps, (), bytes(effort.digest_bytes))
         size = unit_size(len(fields.write(header))) + unit_size(-(-header.symbol_bits // 8)) + SIDE_INFO_FRAMING
         needed.append(math.ceil(size / float(1 - budget.reference_share) / float(budget.share)))
@@ -103,6 +115,7 @@ def plan_gop(engine: Engine, facts: GopFacts, effort: EncoderConfig) -> GopHeade
     if min(split_bits(engine.codebook, shape, room, steps)) < least:
         needed = spent + unit_size(-(-least * steps.count // 8)) + 1
         raise BudgetTooSmall(_too_small(engine, span, needed, len(side_info), effort))
+    log.debug("GOP %d: %d bytes, %d bits in %d steps, grid %s", span.index, budget.total, room, steps.count, header.levels)
     return replace(header, symbol_bits=room)
 
 

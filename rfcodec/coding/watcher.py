@@ -27,6 +27,9 @@ class StepReport:
 class Watcher:
     """Is told how an encoding or decoding goes on; the base class ignores it."""
 
+    def opened(self, budget: int) -> None:
+        """The model is there, and the file will have `budget` bytes at the most."""
+
     def step(self, report: StepReport) -> None:
         """The encoder is about to choose the noise of a coded step."""
 

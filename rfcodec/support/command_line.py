@@ -6,13 +6,16 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, final
+from typing import Any, NoReturn, final
 
-from rich.console import Console
-from rich.markup import escape
+import typer
 from typer.core import TyperCommand
 
 from rfcodec.errors import LONGEST_LINE, RfcodecError, printable
+from rfcodec.support.console import err, standard_streams
+
+# of click, which typer may hold a copy of: a command line that cannot be understood
+UsageError: Any = typer.BadParameter.__mro__[1]
 
 SEVERAL = (
     *("--clips", "--backbones", "--modes", "--codebooks", "--bpp", "--anchors", "--metrics", "--external"),
@@ -46,15 +49,6 @@ def spread(words: Sequence[str]) -> list[str]:
     return found
 
 
-@final
-class Stopped(BaseException):
-    """A signal asked the program to end; what was begun is cleaned up on the way out."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.status = SIGNAL_STATUS + number
-
-
 def exhausted(error: Exception) -> str:
     """What to do where an error says that memory or the stack is used up; "" for any other error."""
     said = str(error)
@@ -66,32 +60,48 @@ def exhausted(error: Exception) -> str:
     return ""
 
 
-def guarded(run: Callable[[], object]) -> None:
-    """Runs a command; errors of ours become one line and exit status 1, a signal one line and 128 + its number.
+@final
+class Stopped(BaseException):
+    """A signal asked the program to end; what was begun is cleaned up on the way out."""
 
-    A second signal ends the program at once.
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = SIGNAL_STATUS + number
+
+
+def guarded(run: Callable[[], object]) -> None:
+    """Runs a command, and ends the program with its status where it returns one.
+
+    Errors of ours become one line and exit status 1, a wrong command line one line and 2, a signal one line and 128 + its
+    number. A second signal ends the program at once.
     """
-    err = Console(stderr=True)
-    warnings.showwarning = lambda message, *_: err.print(
-        f"[yellow]warning:[/] {escape(printable(str(message), LONGEST_LINE))}"
-    )
+    warnings.showwarning = lambda message, *_: err.say(printable(str(message), LONGEST_LINE), "warning: ", "yellow")
     try:
-        with stopping():
-            run()
+        with stopping(), standard_streams():
+            status = run()
     except RfcodecError as error:
         if isinstance(error.__cause__, BrokenPipeError):
-            err.print("stopped: the program that read the output has ended", highlight=False)
+            err.say("stopped: the program that read the output has ended")
             sys.exit(SIGNAL_STATUS + PIPE_SIGNAL)
-        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _fail(str(error), 1)
+    except UsageError as error:
+        if not (said := " ".join(error.format_message().split())):
+            sys.exit(2)  # nothing was asked for, and help is shown
+        _fail(f"{said.rstrip('.')}; see {error.ctx.command_path if error.ctx else 'rfcodec'} -h", 2)
     except (MemoryError, RecursionError, RuntimeError) as error:
         if not exhausted(error):
             raise
-        err.print(f"[red]error:[/] {exhausted(error)}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _fail(exhausted(error), 1)
     except Stopped as stop:
-        err.print(f"stopped by {stop}; nothing unfinished was left under the final name", highlight=False, soft_wrap=True)
+        err.say(f"stopped by {stop}; nothing unfinished was left under the final name")
         sys.exit(stop.status)
+    if isinstance(status, int) and status:
+        sys.exit(status)
+
+
+def _fail(text: str, status: int) -> NoReturn:
+    err.say(text, "error: ", "red")
+    sys.exit(status)
 
 
 @contextmanager

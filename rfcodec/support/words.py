@@ -61,6 +61,11 @@ def parse_amount(text: str) -> int:
     return int(amount)
 
 
+def spelt(name: str, legal: Iterable[str]) -> str:
+    """The legal word that differs from `name` in small and capital letters alone; `name` where there is none."""
+    return next((word for word in legal if word.casefold() == name.casefold()), name)
+
+
 def nearest(name: str, legal: Iterable[str]) -> str:
     """A remark that names the legal word nearest to `name`; empty where none is near."""
     found = get_close_matches(name, list(legal), n=1)

@@ -182,7 +182,8 @@ def raw_without_speed(clip, folder):
 
 WAYS = [
     ("ConfigError", encoding("--bpp", 0.1), ["bpp and bytes"]),
-    ("ConfigError", lambda clip, folder: ["encode", clip, folder / "out.rfv", *FAST], ["bpp, kbps and bytes"]),
+    ("ConfigError", encoding("--device", "cuda:99"), ["cuda:99", "this machine has"]),
+    ("ConfigError", encoding("--device", "toaster"), ["'toaster'", "cpu"]),
     ("ConfigError", encoding("--set", "nonsense=1"), ["nonsense", "there are"]),
     ("ConfigError", encoding("--set", "trajectory.nonsense=1"), ["trajectory.nonsense"]),
     ("ConfigError", encoding("--set", "trajectory.steps=1"), ["trajectory.steps is 1", "from 2 to 500"]),
@@ -253,9 +254,9 @@ def note_classes(monkeypatch):
     """The classes of the errors that reach the command line's end, as they come."""
     seen, app = [], command_line.app
 
-    def noting():
+    def noting(**how):
         try:
-            app()
+            return app(**how)
         except RfcodecError as error:
             seen.append(type(error).__name__)
             raise

@@ -17,7 +17,8 @@ from rfcodec.backbones.diffusers.options import DiffusersOptions
 from rfcodec.backbones.diffusers.sources import HUB_ID, checkpoints
 from rfcodec.backbones.diffusers.specs import built_in
 from rfcodec.backbones.tiny.weights import folder
-from rfcodec.cli.backbone_report import backbone_facts, checkpoint_rows, fact_rows
+from rfcodec.cli.backbone_report import backbone_facts, fact_rows
+from rfcodec.cli.plugin_report import checkpoint_rows
 from rfcodec.coding.information import PILOT_LOG_SNR
 from rfcodec.errors import ConfigError, MissingWeights, UnknownPlugin
 

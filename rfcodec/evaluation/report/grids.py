@@ -13,6 +13,7 @@ from rich.table import Table
 
 from rfcodec.evaluation.report import plots
 from rfcodec.evaluation.report.plots import drawing
+from rfcodec.support.console import PlainConsole
 from rfcodec.support.files import write_file
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def fill(document: Path, grids: Mapping[str, Sequence[Grid]]) -> None:
 
 def show(grids: Sequence[Grid]) -> None:
     """All tables in the terminal."""
-    console = Console()
+    console = PlainConsole()
     if not console.is_terminal:
         console.width = WIDTH
     for grid in grids:

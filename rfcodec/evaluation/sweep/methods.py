@@ -24,11 +24,11 @@ from rfcodec.evaluation.anchors import external
 from rfcodec.evaluation.sweep.counting import Evaluations
 from rfcodec.evaluation.sweep.description import AnchorCurve, BoundCurve, CodecCurve, ExternalCurve, StillCurve
 from rfcodec.evaluation.sweep.jobs import Job
-from rfcodec.evaluation.sweep.memory import PeakMemory
 from rfcodec.flow.time_grid import shifted_grid
 from rfcodec.presets import configure
 from rfcodec.protocols import Backbone
 from rfcodec.research.wrapped import WrappedBackbone
+from rfcodec.support.memory import PeakMemory
 from rfcodec.trajectory.noise import ReplayNoise
 from rfcodec.trajectory.step import GopPlan
 from rfcodec.types import Frames

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from rfcodec.config import RuntimeConfig
 from rfcodec.evaluation.report.page import build_report, table
@@ -58,7 +58,7 @@ def points_of(err: Console, sweep: Sweep, folder: Path, workers: Workers) -> lis
     err.print(_so_far(plan), highlight=False)
     executor = open_executor(workers.executor, workers.jobs, workers.options)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -70,8 +70,8 @@ def points_of(err: Console, sweep: Sweep, folder: Path, workers: Workers) -> lis
         def watch(job: Job, error: str | None) -> None:
             name = f"{job.clip.name}, {job.curve.name}, {job.curve.knob} {job.value:g}"
             if error:
-                progress.console.print(f"[yellow]failed:[/] {escape(name)}: {escape(error)}", highlight=False)
-            progress.update(task, advance=1, description=escape(name))
+                progress.console.print(Text.assemble(("failed: ", "yellow"), f"{name}: {error}"))
+            progress.update(task, advance=1, description=name)
 
         run_sweep(plan, store, executor, workers.runtime(), workers.weights, watch)
     return done_points(plan, store)
@@ -86,5 +86,5 @@ def _planned(plan: Plan) -> Table:
     missing = {job.key for job in plan.missing}
     for job in plan.jobs:
         done = "" if job.key in missing else "yes"
-        planned.add_row(job.clip.name, escape(job.curve.name), job.curve.knob, f"{job.value:g}", done)
+        planned.add_row(job.clip.name, job.curve.name, job.curve.knob, f"{job.value:g}", done)
     return planned

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rfcodec.backbones.tiny.training.clips import scale_clips
@@ -20,6 +19,7 @@ from rfcodec.backbones.tiny.training.validation import TIMES, held_back
 from rfcodec.backbones.tiny.weights import read_network, write_network
 from rfcodec.errors import RfcodecError
 from rfcodec.metrics.lpips import Lpips
+from rfcodec.support.console import PlainConsole
 
 PROFILE_CROPS = 8
 
@@ -116,7 +116,7 @@ def denoising(
     table = Table("clip", *(f"t = {t}" for t in TIMES))
     for clip, found in clip_shares(network, clips, lines, frames):
         table.add_row(clip, *(f"{share:.3f}" for share in found))
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Peak memory of one job, on whichever device holds more of it."""
+"""Peak memory of one job: of the process, and of the GPU where it runs there."""
 
 import sys
 from contextlib import suppress
@@ -10,7 +10,7 @@ RESET = "5"  # of /proc/self/clear_refs: the high-water mark begins anew (Linux)
 
 @final
 class PeakMemory:
-    """Begins to watch when made. On a GPU, what torch allocated there; else the process's resident memory.
+    """Begins to watch when made: the process's resident memory, and what torch allocates on a GPU.
 
     Where the system cannot begin anew (not Linux), the peak is that of the whole process.
     """
@@ -27,11 +27,19 @@ class PeakMemory:
             Path("/proc/self/clear_refs").write_text(RESET)
 
     def peak(self) -> int:
-        """Bytes."""
-        if self._cuda:
-            import torch
+        """Bytes on the device that does the work."""
+        return self.on_device() if self._cuda else self.resident()
 
-            return torch.cuda.max_memory_allocated(self._device)
+    def on_device(self) -> int:
+        """Bytes that torch had on the GPU; 0 where there is none."""
+        if not self._cuda:
+            return 0
+        import torch
+
+        return torch.cuda.max_memory_allocated(self._device)
+
+    def resident(self) -> int:
+        """Bytes of main memory that the process had."""
         try:
             status = Path("/proc/self/status").read_text()
             return 1024 * int(status.partition("VmHWM:")[2].split()[0])
