@@ -458,6 +458,10 @@ def test_settings_that_contradict_are_refused(settings, words, clip):
         rfcodec.compress(clip[:2], backbone="gaussian", **settings)
 
 
+def test_a_setting_that_is_true_or_false_may_be():
+    assert RuntimeConfig(fetch=True).fetch
+
+
 def test_euler_maruyama_of_eta_is_refused_as_a_setting():
     with pytest.raises(ConfigError, match="bounded g"):
         configure("default", {"trajectory.solver": "euler_maruyama"})
