@@ -3,7 +3,7 @@
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 OptionValue = str | int | float
 # the middle of the rates that docs/tiny.md measures: textures are there, and x265 is not yet far ahead
@@ -19,9 +19,9 @@ class _Config(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_value(cls, value: Any) -> Any:
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
         # Python counts with them: True would be 1 bit per pixel
-        if isinstance(value, bool):
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise ValueError("it is no setting that is true or false")
         return value
 
