@@ -151,7 +151,7 @@ def test_one_frame_has_no_clock_for_its_rate():
 
 def test_a_last_frame_of_no_length_is_shown(tmp_path):
     path = make(tmp_path / "a.mkv", "-c:v", "ffv1", rate=30, filters="settb=1/1000,setpts=PTS")
-    short = copy(path, tmp_path / "b.nut", "-bsf:v", r"setts=duration=if(eq(N\,11)\,1\,DURATION)")
+    short = copy(path, tmp_path / "b.mkv", "-bsf:v", r"setts=duration=if(eq(N\,11)\,1\,DURATION)")
     assert format_of(short).num_frames == 12
 
 
