@@ -18,6 +18,7 @@ from rfcodec.cli.options import (
     ClosingSteps,
     Deinterlace,
     Device,
+    Fetch,
     Fps,
     Frames,
     Offload,
@@ -36,6 +37,8 @@ from rfcodec.cli.options import (
     read_options,
     runtime,
 )
+from rfcodec.cli.outputs import Overwrite, may_write
+from rfcodec.cli.play import play
 from rfcodec.cli.sweep import sweep
 from rfcodec.support.command_line import SeveralValues, guarded
 from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
@@ -67,6 +70,7 @@ def _root(
 
 app.command()(encode)
 app.command()(decode)
+app.command()(play)
 
 
 @app.command()
@@ -97,6 +101,7 @@ def verify(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     as_json: AsJson = False,
 ) -> None:
     """Decode, check digests, and measure against the source at the file's size."""
@@ -105,7 +110,9 @@ def verify(
 
     reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
     shown = {"realism": realism, "closing_steps": closing_steps}
-    where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
+    where = runtime(
+        device, threads, offload, fetch=fetch, weights=backbone, overrides=parse_settings(overrides or []), **shown
+    )
     result = run(source, against, parse_frames(frames), reading, lpips_weights, where)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:
@@ -132,6 +139,7 @@ def calibrate(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure once how information is spread over time; `encode --set profile=backbone` then needs no pilot pass."""
@@ -144,7 +152,7 @@ def calibrate(
     reading = read_options(fps, vfr, video_stream, strict, deinterlace)
     opened = partial(open_video, size=parse_size(size) if size else None, reading=reading)
     with calibration_watcher(err, silent=as_json) as watch:
-        where = runtime(device, threads, offload)
+        where = runtime(device, threads, offload, fetch=fetch)
         found = measure(clips, stream, where, gops=gops, open_clip=opened, watch=watch)
     calibration_report(out, found, as_json)
 
@@ -160,10 +168,12 @@ def demo(
     bpp: Annotated[float, typer.Option(help="Budget of each mode.")] = 0.05,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames; default: the first 33 or fewer.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
-    from rfcodec.cli.demo import run
+    from rfcodec.cli.demo import files, run
 
+    may_write({path.name: path for path in files(folder)}, {"video": video}, overwrite)
     selected = parse_frames(frames) if frames else None
     run(out, err, video, folder, preset, bpp, selected, parse_size(size) if size else None)
 
