@@ -135,7 +135,8 @@ def _look(source: Source, stop: int | None, rate: Fraction) -> _Look:
             interlaced += frame.interlaced_frame
         if first is None or last is None:
             raise VideoReadError(f"{source.path}: holds no frames that can be read")
-        begins.append(timeline.place(_end(last) if clocked else None))
+        # shown once at the least, however short it is said to be
+        begins.append(max(begins[-1] + 1, timeline.place(_end(last) if clocked else None)))
         missing = missing_packets(container, stream, decoding, (_time(first) or 0) + begins[-1] / rate, rate)
         found = report(decoding, missing)
         return _Look(first, aspect, begins, interlaced, found, found.damaged or decoding.packets != decoding.frames)
@@ -186,7 +187,7 @@ def _check_damage(source: Source, found: SourceReport) -> None:
     if not found.damaged:
         return
     if source.reading.strict:
-        raise VideoReadError(f"{source.path}: damaged: {found}; read it without --strict, or as frames 0:{found.read}")
+        raise VideoReadError(f"{source.path}: damaged: {found}; without --strict these are used")
     warnings.warn(f"{source.path}: damaged or cut short: {found}", DamageWarning, stacklevel=2)
 
 

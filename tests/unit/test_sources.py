@@ -143,6 +143,18 @@ def test_a_clock_is_no_rate():
     assert frame_rate(Fraction(90000), times, Fraction(1, 90000)) == Fraction(1000, 33)
 
 
+def test_one_frame_has_no_clock_for_its_rate():
+    for times in ([], [Fraction(0)]):
+        assert frame_rate(Fraction(90000), times, Fraction(1, 90000)) == 25
+        assert frame_rate(Fraction(50), times, Fraction(1, 90000)) == 50
+
+
+def test_a_last_frame_of_no_length_is_shown(tmp_path):
+    path = make(tmp_path / "a.mkv", "-c:v", "ffv1", rate=30, filters="settb=1/1000,setpts=PTS")
+    short = copy(path, tmp_path / "b.mkv", "-bsf:v", r"setts=duration=if(eq(N\,11)\,1\,DURATION)")
+    assert format_of(short).num_frames == 12
+
+
 def test_three_frames_in_milliseconds():
     assert frame_rate(Fraction(1000, 33), [Fraction(0), Fraction(33, 1000), Fraction(67, 1000)], Fraction(1, 1000)) == 30
 
