@@ -24,13 +24,17 @@ from rfcodec.bitstream.headers import EndMark, GopHeader, SequenceHeader, StillH
 from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.codec import open_decoder
 from rfcodec.config import RuntimeConfig
+from rfcodec.errors import RfcodecError
 from rfcodec.types import GopSpan, NoiseAddress
 
 WIDTH, HEIGHT = 48, 32
 SHAPES = ((3, 1, 8, 12), (3, 3, 8, 8), (1, 2, 4, 4))
 MOST_BITS = 6000
 # small enough that many inputs are read in a second; a release without such limits has none of these fields
-LIMITS = {"max_pixels": 1 << 22, "max_frames": 4000, "max_memory": 256 << 20}
+LIMITS = {"max_pixels": 1 << 18, "max_frames": 300, "max_memory": 256 << 20}
+WORK = {"tiny": 3e-5, "tiny-fast": 3e-5}  # seconds a pixel and step, on a slow machine
+GAUSSIAN_WORK = 3e-6
+MOST_ALLOWED = 60.0
 
 
 class Target(NamedTuple):
@@ -50,6 +54,20 @@ def decoded(data: bytes, partial: bool) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return sum(len(piece.frames) for piece in api.decode(data, partial=partial, runtime=limited()))
+
+
+def allowance(name: str, data: bytes) -> float:
+    """Seconds that a sound stream of this header takes, where it is within the limits: its steps are honest work."""
+    if not name.startswith("decode"):
+        return 0.0
+    try:
+        header = container.read_header(data)
+    except RfcodecError:
+        return 0.0
+    width, height = -(-header.width // 16) * 16, -(-header.height // 16) * 16
+    frames = min(header.num_frames or LIMITS["max_frames"], LIMITS["max_frames"])
+    pixels = min(width * height, LIMITS["max_pixels"]) * frames
+    return min(pixels * header.trajectory.steps * WORK.get(header.backbone, GAUSSIAN_WORK), MOST_ALLOWED)
 
 
 # Records
