@@ -55,8 +55,14 @@ def _loads(bench: Bench, backbone: str, options: str, *more: str) -> str:
         place = f"http://127.0.0.1:{port}"
         header = changed(seed("t2v")[0], backbone=backbone, backbone_options=options.replace("PLACE", place))
         bench.path("x.rfv").write_bytes(stream(header, seed("t2v")[1]))
-        proxies = {name: place for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "HF_ENDPOINT")}
-        more_env = {**proxies, "HF_HUB_OFFLINE": "0", "no_proxy": "", "HF_HUB_DOWNLOAD_TIMEOUT": "2", "HF_HUB_ETAG_TIMEOUT": "2"}
+        proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "HF_ENDPOINT"), place)
+        more_env = {
+            **proxies,
+            "HF_HUB_OFFLINE": "0",
+            "no_proxy": "",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "2",
+            "HF_HUB_ETAG_TIMEOUT": "2",
+        }
         run = bench.rfcodec("decode", "x.rfv", "x.mkv", *more, env=more_env, seconds=50)
     named = [option for option in ("--fetch", "--backbone", "--override") if option in run.err]
     said = f"{run.outcome}, {len(came)} requests, names {', '.join(named) or 'no option'}: {run.said}"
@@ -121,13 +127,17 @@ def _(bench):
 @case("D20", "a relative folder named by a stream", "refused, not opened, --backbone named")
 def _(bench):
     opened, outcome, said = _opened(bench, lambda fifo: ("models/x", ""))
-    return wrong_unless(not opened and outcome == "error line" and "--backbone" in said, f"{outcome}, opened: {opened}: {said}")
+    return wrong_unless(
+        not opened and outcome == "error line" and "--backbone" in said, f"{outcome}, opened: {opened}: {said}"
+    )
 
 
 @case("D20", "an absolute folder named by a stream", "refused, not opened, --backbone named")
 def _(bench):
     opened, outcome, said = _opened(bench, lambda fifo: (str(fifo.parent), ""))
-    return wrong_unless(not opened and outcome == "error line" and "--backbone" in said, f"{outcome}, opened: {opened}: {said}")
+    return wrong_unless(
+        not opened and outcome == "error line" and "--backbone" in said, f"{outcome}, opened: {opened}: {said}"
+    )
 
 
 # 21
@@ -213,7 +223,9 @@ def _avif(size: int) -> bytes:
 @case("D21", "AVIF whose ispe says 48x32 around 8192 x 8192", "refused, at most 10 s and 600 MB")
 def _(bench):
     header, units = seed("i2v")
-    units = [(kind, _avif(8192) if kind == UnitType.SIDE_INFO and i < 3 else payload) for i, (kind, payload) in enumerate(units)]
+    units = [
+        (kind, _avif(8192) if kind == UnitType.SIDE_INFO and i < 3 else payload) for i, (kind, payload) in enumerate(units)
+    ]
     return bounded(bench, stream(header, units), ("decode",), right="refused")
 
 
@@ -227,7 +239,9 @@ def _book_case(name: str, **values: int) -> None:
         header, units = seed("t2v")
         parameters = fields.write(book)
         shape = (3, 33, 240, 320)
-        header = changed(header, width=320, height=240, num_frames=33, gop=33, codebook=codebook.ID, codebook_parameters=parameters)
+        header = changed(
+            header, width=320, height=240, num_frames=33, gop=33, codebook=codebook.ID, codebook_parameters=parameters
+        )
         bits = 3 * book.least_bits(shape)
         symbols = (UnitType.SYMBOLS, Random(7).randbytes(-(-bits // 8)))
         levels = fields.read_whole(GopHeader, next(payload for kind, payload in units if kind == UnitType.GOP)).levels

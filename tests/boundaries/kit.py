@@ -80,7 +80,11 @@ class Bench:
     def environment(self, **more: str) -> dict[str, str]:
         """Variables of a child: the checkout under test, one thread, nothing of the user's, no network."""
         found = os.environ | {"PYTHONPATH": str(self.tree), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
-        found |= {"RFCODEC_CACHE": str(self.folder / "cache"), "HF_HOME": str(self.folder / "hf"), "PYTHONWARNINGS": "default"}
+        found |= {
+            "RFCODEC_CACHE": str(self.folder / "cache"),
+            "HF_HOME": str(self.folder / "hf"),
+            "PYTHONWARNINGS": "default",
+        }
         return {name: value for name, value in (found | more).items() if value is not None}
 
     def command(self, *words: object) -> list[str]:
@@ -135,7 +139,9 @@ class Bench:
             raise RuntimeError(f"ffmpeg: {done.stderr.decode(errors='replace')[-300:]}")
         return done.stdout
 
-    def clip(self, name: str, *words: object, source: str = "testsrc2", frames: int = 9, size: str = SIZE, rate: Any = 25) -> Path:
+    def clip(
+        self, name: str, *words: object, source: str = "testsrc2", frames: int = 9, size: str = SIZE, rate: Any = 25
+    ) -> Path:
         """A clip of a lavfi source; `words` are further arguments of ffmpeg."""
         made = f"{source}=size={size}:rate={rate}"
         self.ffmpeg("-f", "lavfi", "-i", made, "-frames:v", frames, *words, name)
@@ -157,7 +163,9 @@ class Bench:
         """RGB frames of a file as ffmpeg itself decodes it."""
         chain = ("-vf", f"{filters}{',' if filters else ''}scale=flags=accurate_rnd+full_chroma_int+bicubic")
         size = self.size(name, *words, filters=filters)
-        data = self.ffmpeg(*words, "-i", name, *chain, "-f", "rawvideo", "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-")
+        data = self.ffmpeg(
+            *words, "-i", name, *chain, "-f", "rawvideo", "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-"
+        )
         return np.frombuffer(data, np.uint8).reshape(-1, size[1], size[0], 3)
 
     def size(self, name: object, *words: object, filters: str = "") -> tuple[int, int]:

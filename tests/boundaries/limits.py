@@ -15,7 +15,9 @@ BOUNDS = "an error line or a result, at most 10 s and 600 MB"
 @case("D18", "128 bytes that say 16384 x 16384 x 8", "refused before any work, at most 10 s and 600 MB")
 def _(bench):
     header = changed(seed("t2v")[0], width=16384, height=16384, num_frames=8, gop=8)
-    return bounded(bench, stream(header, [gop(0, levels=(1, 2, 3, 4))]), ("decode",), ("decode", "--partial"), right="refused")
+    return bounded(
+        bench, stream(header, [gop(0, levels=(1, 2, 3, 4))]), ("decode",), ("decode", "--partial"), right="refused"
+    )
 
 
 @case("D18", "info of 16384 x 16384 x 8", BOUNDS)
@@ -59,7 +61,9 @@ def _limit_case(option: str, value: str) -> None:
         header, units = seed("t2v")
         bench.path("x.rfv").write_bytes(stream(header, units))
         run = bench.rfcodec("decode", "x.rfv", "x.mkv", option, value)
-        return wrong_unless(run.outcome == "error line" and option.strip("-").replace("-", "_")[4:] in run.err, f"{run.outcome}: {run.said}")
+        return wrong_unless(
+            run.outcome == "error line" and option.strip("-").replace("-", "_")[4:] in run.err, f"{run.outcome}: {run.said}"
+        )
 
 
 _limit_case("--max-pixels", "100")
@@ -78,7 +82,7 @@ def _(bench):
 
 
 def _nested(count: int) -> bytes:
-    header, units = seed("t2v")
+    header, _units = seed("t2v")
     head = PREAMBLE + Unit(UnitType.SEQUENCE, fields.write(changed(header, num_frames=3 * count))).write()
     pieces = []
     for index in range(count):

@@ -27,10 +27,7 @@ def _output_case(target: str, least: float, *more: str, shown: str = "") -> None
         raw = ("-f", "rawvideo", "-pixel_format", "yuv420p", "-video_size", "64x48") if target.endswith(".yuv") else ()
         pictures = sorted(path for path in bench.folder.rglob("*.png") if path.is_file())
         name = shown or (str(pictures[0].parent / "%*.png") if pictures else target)
-        if pictures:
-            frames = np.concatenate([bench.decoded(path) for path in pictures])
-        else:
-            frames = bench.decoded(name, *raw)
+        frames = np.concatenate([bench.decoded(path) for path in pictures]) if pictures else bench.decoded(name, *raw)
         rate = Fraction(25)
         if not raw and not pictures:
             with av.open(str(bench.path(name))) as file:
@@ -57,7 +54,9 @@ def _(bench):
     bench.stream()
     bench.rfcodec("decode", "s.rfv", "a.mp4")
     data = bench.path("a.mp4").read_bytes()
-    return wrong_unless(0 < data.find(b"moov") < data.find(b"mdat"), f"moov at {data.find(b'moov')}, mdat at {data.find(b'mdat')}")
+    return wrong_unless(
+        0 < data.find(b"moov") < data.find(b"mdat"), f"moov at {data.find(b'moov')}, mdat at {data.find(b'mdat')}"
+    )
 
 
 def _odd(bench: Bench) -> None:
@@ -92,7 +91,9 @@ def _(bench):
     run = bench.rfcodec("decode", "s.rfv", "-")
     if run.status != 0 or not run.out:
         raise Wrong(f"{run.outcome}: {run.said}")
-    done = subprocess.run([FFMPEG, "-v", "error", "-i", "-", "-c:v", "ffv1", "out.mkv"], input=run.out, cwd=bench.folder, check=False)
+    done = subprocess.run(
+        [FFMPEG, "-v", "error", "-i", "-", "-c:v", "ffv1", "out.mkv"], input=run.out, cwd=bench.folder, check=False
+    )
     error = difference(bench.decoded("out.mkv"), _exact(bench))
     return wrong_unless(done.returncode == 0 and error <= 8, f"{run.out[:9]!r}, mean error {error:.1f}")
 
@@ -113,7 +114,13 @@ def _(bench):
 def _(bench):
     bench.stream("s.rfv", "--steps", "40", "--gop", "3", "--frames", "0:60", frames=60)
     start = time.monotonic()
-    child = subprocess.Popen(bench.command("decode", "s.rfv", "-"), cwd=bench.folder, env=bench.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        bench.command("decode", "s.rfv", "-"),
+        cwd=bench.folder,
+        env=bench.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     assert child.stdout
     got, first = 0, 0.0
     while piece := os.read(child.stdout.fileno(), 1 << 14):
@@ -121,7 +128,10 @@ def _(bench):
         if got > 64 * 48 and not first:
             first = time.monotonic() - start
     status, last = child.wait(), time.monotonic() - start
-    return wrong_unless(status == 0 and got > 60 * 64 * 48 and first < 0.9 * last - 0.1, f"status {status}, {got} bytes, first frame after {first:.1f} s of {last:.1f}")
+    return wrong_unless(
+        status == 0 and got > 60 * 64 * 48 and first < 0.9 * last - 0.1,
+        f"status {status}, {got} bytes, first frame after {first:.1f} s of {last:.1f}",
+    )
 
 
 @case("C16", "decode to - into head -c 100", "one line or none, no traceback")
@@ -129,7 +139,9 @@ def _(bench):
     bench.stream()
     words = " ".join(f"'{word}'" for word in bench.command("decode", "s.rfv", "-"))
     run = bench.child([f"set -o pipefail; {words} | head -c 100 > /dev/null"], shell=True)
-    return wrong_unless(run.outcome not in ("traceback", "hang", "usage") and "legal suffixes" not in run.err, f"{run.outcome}: {run.said}")
+    return wrong_unless(
+        run.outcome not in ("traceback", "hang", "usage") and "legal suffixes" not in run.err, f"{run.outcome}: {run.said}"
+    )
 
 
 @case("C16", "play s.rfv where there is no player", "one line that names ffplay or mpv")
@@ -160,12 +172,19 @@ def _(bench):
 def _(bench):
     bench.clip("a.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=5)
     run = bench.rfcodec("encode", "a.mp4", "--backbone", "gaussian", "--steps", "4")
-    return wrong_unless(run.status == 0 and bench.path("a.rfv").is_file() and "bpp" in (run.err + run.out.decode()), f"{run.outcome}: {run.said}")
+    return wrong_unless(
+        run.status == 0 and bench.path("a.rfv").is_file() and "bpp" in (run.err + run.out.decode()),
+        f"{run.outcome}: {run.said}",
+    )
 
 
 @case("C17", "-h for every verb", "help")
 def _(bench):
-    bad = [verb for verb in ("", "encode", "decode", "info", "verify") if bench.rfcodec(*([verb] if verb else []), "-h").status != 0]
+    bad = [
+        verb
+        for verb in ("", "encode", "decode", "info", "verify")
+        if bench.rfcodec(*([verb] if verb else []), "-h").status != 0
+    ]
     return wrong_unless(not bad, f"refused: {', '.join(verb or 'rfcodec' for verb in bad) or 'none'}")
 
 
@@ -178,7 +197,7 @@ def _(bench):
         "decode": (stream, "j.mkv", *again),
         "info": (stream,),
         "verify": (stream, "--against", "of-stream.mkv"),
-        **{verb: () for verb in ("backbones", "codebooks", "modes")},
+        **dict.fromkeys(("backbones", "codebooks", "modes"), ()),
     }
     bad = []
     for verb, words in calls.items():
@@ -200,7 +219,9 @@ def _(bench):
 def _(bench):
     bench.clip("a.mkv", "-c:v", "ffv1")
     run = bench.rfcodec("encode", "a.mkv", "a.rfv", *SMALL, "--frames", ":-1:")
-    return wrong_unless(run.outcome == "error line" and ":-1" in run.err and "\U0001f44e" not in run.err, f"{run.outcome}: {run.said}")
+    return wrong_unless(
+        run.outcome == "error line" and ":-1" in run.err and "\U0001f44e" not in run.err, f"{run.outcome}: {run.said}"
+    )
 
 
 @case("C17", "--device cuda without CUDA", "refused for gaussian and tiny")

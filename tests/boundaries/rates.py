@@ -21,7 +21,9 @@ def _rate(bench: Bench, name: str, *words: object) -> tuple[Fraction, int, str]:
     return rate, count, run.err
 
 
-def _rate_case(name: str, file: str, rate: Fraction, count: int, *words: object, made: object = None, more: tuple = ()) -> None:
+def _rate_case(
+    name: str, file: str, rate: Fraction, count: int, *words: object, made: object = None, more: tuple = ()
+) -> None:
     @case("B5", name, f"{rate} frames a second, {count} frames, {float(count / rate):.2f} s")
     def _(bench):
         bench.clip(file, *words, frames=count, rate=made or rate)
@@ -32,7 +34,18 @@ def _rate_case(name: str, file: str, rate: Fraction, count: int, *words: object,
 
 _rate_case("raw H.264, VUI of 50", "a.264", Fraction(50), 9, *X264, "-bf", "0")
 _rate_case("raw H.264 with B-frames, VUI of 50", "a.h264", Fraction(50), 12, *X264, "-bf", "2")
-_rate_case("raw H.265, VUI of 50", "a.265", Fraction(50), 9, "-c:v", "libx265", "-x265-params", "log-level=none", "-preset", "ultrafast")
+_rate_case(
+    "raw H.265, VUI of 50",
+    "a.265",
+    Fraction(50),
+    9,
+    "-c:v",
+    "libx265",
+    "-x265-params",
+    "log-level=none",
+    "-preset",
+    "ultrafast",
+)
 _rate_case("WebM of 30", "a.webm", Fraction(30), 12, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8")
 _rate_case("Matroska of 30000/1001", "a.mkv", Fraction(30000, 1001), 12, *X264)
 _rate_case("MP4 of 24000/1001", "a.mp4", Fraction(24000, 1001), 12, *X264)
@@ -73,7 +86,16 @@ for _count in (3, 12):
 
 def _variable(bench: Bench, name: str) -> None:
     chosen = "+".join(f"eq(n,{n})" for n in (0, 1, 5, 6, 7, 20, 21, 34, 42))
-    bench.clip(name, "-vf", f"select='{chosen}'", "-fps_mode", "vfr", "-c:v", "libx264" if name.endswith("mp4") else "ffv1", frames=9)
+    bench.clip(
+        name,
+        "-vf",
+        f"select='{chosen}'",
+        "-fps_mode",
+        "vfr",
+        "-c:v",
+        "libx264" if name.endswith("mp4") else "ffv1",
+        frames=9,
+    )
 
 
 def _variable_case(name: str) -> None:
@@ -106,7 +128,10 @@ def _(bench):
     expected = bench.decoded("v.mkv", filters=f"fps={rate}")
     count = min(len(frames), len(expected))
     error = float(np.abs(frames[:count].astype(int) - expected[:count]).mean())
-    return wrong_unless(abs(len(frames) - len(expected)) <= 1 and error <= 3, f"{len(frames)} frames, ffmpeg {len(expected)}, mean error {error:.1f}")
+    return wrong_unless(
+        abs(len(frames) - len(expected)) <= 1 and error <= 3,
+        f"{len(frames)} frames, ffmpeg {len(expected)}, mean error {error:.1f}",
+    )
 
 
 ARRAYS = """

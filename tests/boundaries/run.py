@@ -52,7 +52,10 @@ def run_all(tree: Path, only: list[str], json_file: Path | None) -> None:
         told = result(case, tree)
         found[f"{case.part} {case.name}"] = told
         mark = "pass" if told["passed"] else "FAIL"
-        print(f"{mark} {case.part:>4} {case.name}: {told['measured']} [{told['seconds']} s, {told['megabytes']} MB]", flush=True)
+        print(
+            f"{mark} {case.part:>4} {case.name}: {told['measured']} [{told['seconds']} s, {told['megabytes']} MB]",
+            flush=True,
+        )
         if json_file:
             json_file.write_text(json.dumps(found, indent=1) + "\n")
     print(f"{sum(bool(told['passed']) for told in found.values())} of {len(found)} pass")  # type: ignore[index]

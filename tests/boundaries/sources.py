@@ -86,7 +86,18 @@ def _raw_case(pixels: str, size: str = "64x48", least: float = 4.0) -> None:
         return wrong_unless(error <= least and told["fps"] == "30", said)
 
 
-for _pixels in ("yuv420p", "yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv420p16le", "yuv422p", "yuv444p", "nv12", "rgb24", "gray"):
+for _pixels in (
+    "yuv420p",
+    "yuv420p10le",
+    "yuv422p10le",
+    "yuv444p12le",
+    "yuv420p16le",
+    "yuv422p",
+    "yuv444p",
+    "nv12",
+    "rgb24",
+    "gray",
+):
     _raw_case(_pixels)
 _raw_case("yuv420p10le", "63x47")
 
@@ -97,7 +108,9 @@ def _(bench):
     data = bench.path("a.yuv").read_bytes()
     bench.path("a.yuv").write_bytes(data[: 64 * 46 * 2 * 3])
     run = bench.rfcodec("encode", "a.yuv", "out.rfv", *SMALL, "--raw", "64x46@25:yuv444p10le")
-    named = [word for word in ("yuv422p", "yuv420p", "rgb24", "gray", "yuv444p") if word in run.err.replace("yuv444p10le", "")]
+    named = [
+        word for word in ("yuv422p", "yuv420p", "rgb24", "gray", "yuv444p") if word in run.err.replace("yuv444p10le", "")
+    ]
     return wrong_unless(run.refused and "yuv422p" in named, f"{run.outcome}: named {', '.join(named) or 'none'}")
 
 
@@ -114,7 +127,9 @@ def _(bench):
 
 def _two(bench: Bench) -> None:
     for name, colour in (("red", "red"), ("blue", "blue")):
-        bench.ffmpeg("-f", "lavfi", "-i", f"color={colour}:size=64x48:rate=25", "-frames:v", 9, "-c:v", "ffv1", f"{name}.mkv")
+        bench.ffmpeg(
+            "-f", "lavfi", "-i", f"color={colour}:size=64x48:rate=25", "-frames:v", 9, "-c:v", "ffv1", f"{name}.mkv"
+        )
     flags = ("-disposition:v:0", "0", "-disposition:v:1", "default")
     bench.ffmpeg("-i", "red.mkv", "-i", "blue.mkv", "-map", "0", "-map", "1", "-c", "copy", *flags, "two.mkv")
 
@@ -142,7 +157,22 @@ def _(bench):
 def _cover(bench: Bench, *sound: object) -> None:
     bench.clip("cover.png", frames=1, size="96x96")
     audio = ("-f", "lavfi", "-i", "sine=duration=1")
-    bench.ffmpeg(*audio, "-i", "cover.png", "-map", "0", "-map", "1", "-c:a", "aac", "-c:v", "copy", "-disposition:v:0", "attached_pic", "a.m4a")
+    bench.ffmpeg(
+        *audio,
+        "-i",
+        "cover.png",
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c:a",
+        "aac",
+        "-c:v",
+        "copy",
+        "-disposition:v:0",
+        "attached_pic",
+        "a.m4a",
+    )
 
 
 @case("B9", "sound with cover art (.m4a)", "refused: no video")
@@ -156,7 +186,9 @@ def _(bench):
 def _(bench):
     bench.clip("cover.png", frames=1, size="96x96")
     bench.clip("a.mp4", *X264, frames=9)
-    bench.ffmpeg("-i", "cover.png", "-i", "a.mp4", "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:0", "attached_pic", "b.mp4")
+    bench.ffmpeg(
+        "-i", "cover.png", "-i", "a.mp4", "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:0", "attached_pic", "b.mp4"
+    )
     frames, _ = bench.read(bench.path("b.mp4"))
     return wrong_unless(frames.shape == (9, 48, 64, 3), shape_of(frames))
 

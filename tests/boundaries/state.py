@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 from kit import SMALL, Bench, case, wrong_unless
 
@@ -12,7 +13,8 @@ from rfcodec import api
 backbone, state = sys.argv[1:]
 grid = np.stack(np.meshgrid(np.arange(5), np.arange(32), np.arange(48), indexing="ij"), -1)
 frames = (120 + 70 * np.sin(grid / 3 + grid[..., ::-1] / 5)).astype(np.uint8)
-settings = dict(backbone=backbone, bytes=900, gop=5, steps=4, mode="i2v", still="trajectory" if backbone == "gaussian" else "avif", measure=False)
+still = "trajectory" if backbone == "gaussian" else "avif"
+settings = dict(backbone=backbone, bytes=900, gop=5, steps=4, mode="i2v", still=still, measure=False)
 def run():
     data = api.compress(frames, **settings)
     return hashlib.sha256(data).hexdigest()[:12], hashlib.sha256(api.decompress(data).tobytes()).hexdigest()[:12]
@@ -53,7 +55,14 @@ def _plain(bench: Bench, *words: str) -> str:
 @case("D22", "ASCII as standard output: info, backbones, codebooks, modes, --help, encode", "printed")
 def _(bench):
     stream = bench.stream()
-    verbs = (("info", str(stream)), ("backbones",), ("codebooks",), ("modes",), ("--help",), ("encode", "of-stream.mkv", "b.rfv", *SMALL))
+    verbs = (
+        ("info", str(stream)),
+        ("backbones",),
+        ("codebooks",),
+        ("modes",),
+        ("--help",),
+        ("encode", "of-stream.mkv", "b.rfv", *SMALL),
+    )
     bad = [said for words in verbs if (said := _plain(bench, *words))]
     return wrong_unless(not bad, "; ".join(bad) or "all printed")
 
@@ -71,17 +80,19 @@ for _words in (("info", "s.rfv"), ("info", "s.rfv", "--json"), ("backbones",), (
     def _(bench, words=_words):
         if "s.rfv" in words:
             bench.stream()
-        with open("/dev/full", "wb") as full:
+        with Path("/dev/full").open("wb") as full:
             run = bench.rfcodec(*words, stdout=full)
         lines = [line for line in run.err.splitlines() if line.strip()]
         fine = run.status not in (0, None) and run.outcome != "traceback" and 1 <= len(lines) <= 2
-        return wrong_unless(fine and "Exception ignored" not in run.err, f"status {run.status}, {len(lines)} lines: {run.said}")
+        return wrong_unless(
+            fine and "Exception ignored" not in run.err, f"status {run.status}, {len(lines)} lines: {run.said}"
+        )
 
 
 @case("D22", "encode --json > /dev/full", "one line, status not 0")
 def _(bench):
     bench.clip("a.mkv", "-c:v", "ffv1")
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         run = bench.rfcodec("encode", "a.mkv", "a.rfv", *SMALL, "--json", stdout=full)
     return wrong_unless(run.status not in (0, None) and run.outcome == "error line", f"status {run.status}: {run.said}")
 
@@ -122,4 +133,6 @@ def _(bench):
     bench.stream()
     words = " ".join(f"'{word}'" for word in bench.command("info", "s.rfv"))
     run = bench.child([f"{words} | head -n 1"], shell=True)
-    return wrong_unless(run.outcome not in ("traceback", "hang") and "BrokenPipe" not in run.err, f"{run.outcome}: {run.said}")
+    return wrong_unless(
+        run.outcome not in ("traceback", "hang") and "BrokenPipe" not in run.err, f"{run.outcome}: {run.said}"
+    )

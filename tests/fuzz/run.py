@@ -30,7 +30,9 @@ def arguments():
     parser.add_argument("--command-line", type=int, default=0, help="streams through the command line")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after these")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the inputs; default: the clock")
-    parser.add_argument("--only", nargs="*", default=[], metavar="TARGET", help="names of targets, or the beginnings of them")
+    parser.add_argument(
+        "--only", nargs="*", default=[], metavar="TARGET", help="names of targets, or the beginnings of them"
+    )
     parser.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder for inputs that were not read well")
     parser.add_argument("--tree", type=Path, default=HERE.parent.parent, help="the checkout under test")
     parser.add_argument("--json", type=Path, help="write the numbers to this file")

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -31,7 +31,7 @@ class Draft:
     num_frames: int
 
 
-@lru_cache(maxsize=None)
+@cache
 def parsed(path: Path) -> tuple[bytes, tuple[tuple[int, bytes], ...], int]:
     """Payload of the header, units without index and end mark, and number of frames of a seed."""
     reader = ByteReader(path.read_bytes()[len(PREAMBLE) :])
@@ -95,7 +95,9 @@ def written(random: Random, made: Draft) -> bytes:
     closing = closing_units(tuple(offsets), len(stream), num_frames or 1)
     if random.random() < 0.05:
         end = fields.write(EndMark(len(stream) + len(closing), random.choice((0, 1, 7, (1 << 32) - 1)), num_frames or 1))
-        closing = closing[: -len(Unit(UnitType.END, end).write())] + Unit(UnitType.END, mutated(random, EndMark, end)).write()
+        closing = (
+            closing[: -len(Unit(UnitType.END, end).write())] + Unit(UnitType.END, mutated(random, EndMark, end)).write()
+        )
     return bytes(stream + closing)
 
 

@@ -5,16 +5,16 @@ Every input ends in success or in an error of ours; what is read strictly is wri
 
 import warnings
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from typed_inputs import BYTE_TARGETS, WORD_TARGETS
 from streams import SEEDS, mutated_bytes, mutated_stream, parsed
 from tokens import mutated, tokens
+from typed_inputs import BYTE_TARGETS, WORD_TARGETS
 
 from rfcodec import api, registry
 from rfcodec.bitstream import container, fields, symbols
@@ -128,7 +128,7 @@ def _salvage(data: bytes) -> None:
 # Plugins
 
 
-@lru_cache(maxsize=None)
+@cache
 def engine(path: Path) -> Any:
     """The decoder of a seed."""
     return open_decoder(container.read_header(path.read_bytes()), limited())
@@ -170,7 +170,7 @@ def _still(name: str) -> Any:
     return registry.load("stills", name)(WIDTH, HEIGHT, engine(_seed("flf2v")).conditioner._still._intra)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _still_seeds(name: str) -> list[bytes]:
     picture = (np.add.outer(np.arange(HEIGHT) * 5, np.arange(WIDTH) * 3) % 256).astype(np.uint8)
     if name == "trajectory":
@@ -241,7 +241,20 @@ def _read_options(data: bytes) -> None:
 
 def _make_options(random: Random) -> bytes:
     words = ("gguf", "quantization", "dtype", "compile", "fps", "correlation", "revision", "custom", "guidance_scale", "x")
-    values = ("gguf", "https://example.invalid/x", "/etc/passwd", "1", "-1", "nan", "inf", "1e400", "true", "", "\x1b[2J", "=")
+    values = (
+        "gguf",
+        "https://example.invalid/x",
+        "/etc/passwd",
+        "1",
+        "-1",
+        "nan",
+        "inf",
+        "1e400",
+        "true",
+        "",
+        "\x1b[2J",
+        "=",
+    )
     lines = [f"{random.choice(words)}={random.choice(values)}" for _ in range(random.randrange(5))]
     return bytes([random.randrange(256)]) + "\n".join(lines).encode()
 

@@ -9,7 +9,7 @@ from rfcodec.bitstream.fields import ByteReader, varint
 from rfcodec.errors import BitstreamError
 
 INTEGERS = (0, 1, 2, 3, 127, 128, 255, 256, 4095, 4096, 65535, 65536, 1 << 20, 1 << 24)
-INTEGERS += tuple((1 << bits) + more for bits in (31, 32, 40, 62) for more in (-1, 0)) + ((1 << 63) - 1,)
+INTEGERS += (*tuple((1 << bits) + more for bits in (31, 32, 40, 62) for more in (-1, 0)), (1 << 63) - 1)
 UNENDING = (b"\xff" * 10, b"\x80\x00", b"\x80" * 9 + b"\x01", b"\xff")
 TEXTS = (
     "",
@@ -143,7 +143,9 @@ def _increments(random: Random, token: Token) -> bytes:
     if kind < 0.3:
         steps = [random.choice(INTEGERS) for _ in range(random.randrange(8))]
     elif kind < 0.5:
-        steps = [random.randint(1, 1 << random.randrange(1, 33)) for _ in range(random.choice((1, 2, 499, 500, LARGEST_LIST)))]
+        steps = [
+            random.randint(1, 1 << random.randrange(1, 33)) for _ in range(random.choice((1, 2, 499, 500, LARGEST_LIST)))
+        ]
     elif steps:
         steps[random.randrange(len(steps))] = random.choice(INTEGERS)
     count = lie(random, len(steps)) if random.random() < 0.15 else varint(len(steps))

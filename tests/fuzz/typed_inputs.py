@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -67,7 +67,9 @@ def _text_of(template: str) -> Callable[[Random], bytes]:
         for _ in range(random.randrange(1, 4)):
             place = random.randrange(len(lines))
             name = lines[place].partition(" =")[0]
-            value = random.choice(('"x"', "1", "-1", "nan", "[]", "{}", "[[1]]", "true", '"1:0"', '"' + "[" * 50, "[" * 2000))
+            value = random.choice(
+                ('"x"', "1", "-1", "nan", "[]", "{}", "[[1]]", "true", '"1:0"', '"' + "[" * 50, "[" * 2000)
+            )
             lines[place] = f"{name} = {value}"
         return "\n".join(lines).encode()
 
@@ -102,14 +104,14 @@ def _read_video(path: Path) -> None:
         assert frames.shape[3] == 3
 
 
-@lru_cache(maxsize=None)
+@cache
 def _picture(kind: str) -> bytes:
     with tempfile.NamedTemporaryFile(suffix=kind) as file:
         Image.fromarray(np.arange(16 * 12, dtype=np.uint8).reshape(12, 16)).save(file.name)
         return Path(file.name).read_bytes()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _video(suffix: str, codec: str) -> bytes:
     import av
 
