@@ -51,7 +51,7 @@ def gop(index: int, **values: Any) -> tuple[int, bytes]:
     return UnitType.GOP, fields.write(GopHeader(index, **{"symbol_bits": 0, "levels": (), "digest": b"", **values}))
 
 
-def bounded(bench: Bench, data: bytes, *verbs: tuple[str, ...], right: str = "any") -> str:
+def bounded(bench: Bench, data: bytes, *verbs: tuple[str, ...], right: str = "any", env: dict[str, str] | None = None) -> str:
     """Runs `info`, `decode` and `decode --partial` on a stream: ends in time and memory, without a traceback.
 
     `right`: "any" outcome of ours, or "refused".
@@ -61,7 +61,7 @@ def bounded(bench: Bench, data: bytes, *verbs: tuple[str, ...], right: str = "an
     for verb in verbs or (("info",), ("decode",), ("decode", "--partial")):
         target = ["x.y4m"] if verb[0] == "decode" else []
         bench.path("x.y4m").unlink(missing_ok=True)
-        run = bench.rfcodec(verb[0], "x.rfv", *target, *verb[1:], seconds=40, megabytes=4000)
+        run = bench.rfcodec(verb[0], "x.rfv", *target, *verb[1:], seconds=40, megabytes=4000, env=env)
         fine &= tidy(run) and (right == "any" or run.refused)
         words.append(f"{' '.join(verb)}: {run.outcome}, {run.computed:.1f} s, {run.megabytes:.0f} MB")
     return wrong_unless(fine, f"{len(data)} bytes; " + "; ".join(words))

@@ -49,10 +49,18 @@ def _(bench):
     return bounded(bench, stream(header, []), ("decode", "--partial"))
 
 
-@case("D18", "500 steps on frames of 1920 x 1080", BOUNDS)
+@case("D18", "33 frames of 1920 x 1080 with RFCODEC_MAX_MEMORY=500M", "refused, at most 10 s and 600 MB")
 def _(bench):
-    header = changed(seed("t2v")[0], width=1920, height=1080, num_frames=33, gop=33, steps=500, ode_tail=1)
-    return bounded(bench, stream(header, [gop(0, levels=tuple(range(1, 500)))]))
+    header = changed(seed("t2v")[0], width=1920, height=1080, num_frames=33, gop=33)
+    data = stream(header, [gop(0, levels=(1, 2, 3, 4))])
+    verbs = (("decode",), ("decode", "--partial"))
+    return bounded(bench, data, *verbs, right="refused", env={"RFCODEC_MAX_MEMORY": "500M"})
+
+
+@case("D18", "20 KB, gop 1, 18 000 frames, no end mark", BOUNDS)
+def _(bench):
+    header = changed(seed("t2v")[0], num_frames=18_000, gop=1)
+    return bounded(bench, stream(header, [gop(index) for index in range(1700)], closed=False))
 
 
 def _limit_case(option: str, value: str) -> None:

@@ -25,6 +25,7 @@ from rfcodec.bitstream.records import Unit, UnitType
 from rfcodec.codec import open_decoder
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import RfcodecError
+from rfcodec.stream import salvage
 from rfcodec.types import GopSpan, NoiseAddress
 
 WIDTH, HEIGHT = 48, 32
@@ -121,7 +122,7 @@ def _read_strictly(data: bytes) -> None:
 def _salvage(data: bytes) -> None:
     reader = ByteReader(data)
     container.read_preamble(reader)
-    kept = sum(len(unit.payload) for unit in container.salvage_units(reader))
+    kept = sum(len(unit.payload) for unit in salvage.salvage_units(reader))
     assert kept <= 2 * len(data), f"{kept} bytes were kept of {len(data)}"
 
 
