@@ -16,9 +16,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-SECONDS, MEGABYTES = 10.0, 600.0  # and the time that a sound stream of that size takes
+SECONDS, MEGABYTES = 10.0, 600.0  # of the processor, and beside that what a sound stream of that size takes
 SPACE = 3 << 30  # address space beside what is loaded
-STALL = 90.0
+STALL = 6 * 75.0
 HERE = Path(__file__).resolve().parent
 VERBS = (("info",), ("decode",), ("decode", "--partial"))
 
