@@ -51,7 +51,9 @@ def gop(index: int, **values: Any) -> tuple[int, bytes]:
     return UnitType.GOP, fields.write(GopHeader(index, **{"symbol_bits": 0, "levels": (), "digest": b"", **values}))
 
 
-def bounded(bench: Bench, data: bytes, *verbs: tuple[str, ...], right: str = "any", env: dict[str, str] | None = None) -> str:
+def bounded(
+    bench: Bench, data: bytes, *verbs: tuple[str, ...], right: str = "any", env: dict[str, str] | None = None
+) -> str:
     """Runs `info`, `decode` and `decode --partial` on a stream: ends in time and memory, without a traceback.
 
     `right`: "any" outcome of ours, or "refused".

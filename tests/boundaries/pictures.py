@@ -38,7 +38,7 @@ def _(bench):
     run = bench.rfcodec("encode", "turned.mp4", "a.rfv", *SMALL)
     bench.rfcodec("decode", "a.rfv", "a.mkv")
     size = bench.size("a.mkv")
-    return wrong_unless(size == (48, 96) and "rotat" in run.err, f"{size[0]}x{size[1]}; line: {'rotat' in run.err}")
+    return wrong_unless(size == (48, 96) and "rotated" in run.err, f"{size[0]}x{size[1]}; line: {'rotated' in run.err}")
 
 
 def _aspect(bench: Bench, name: str) -> str:
@@ -73,7 +73,7 @@ def _high_range(bench: Bench, kind: str, transfer: str) -> None:
     bench.clip(
         "sdr.mkv", "-c:v", "ffv1", "-pix_fmt", "yuv444p", "-color_range", "tv", source="testsrc", frames=3, size="160x120"
     )
-    linear = "zscale=tin=bt709:min=bt709:pin=bt709:rin=limited:t=linear:npl=203,format=gbrpf32le"
+    linear = "zscale=tin=bt709:min=bt709:pin=bt709:rangein=limited:t=linear:npl=203,format=gbrpf32le"
     made = f"{linear},zscale=p=bt2020:t={transfer}:m=bt2020nc:r=limited:npl=203,format=yuv420p10le"
     tags = ("-color_primaries", "bt2020", "-color_trc", kind, "-colorspace", "bt2020nc", "-color_range", "tv")
     x265 = ("-c:v", "libx265", "-x265-params", "log-level=none:crf=8")
