@@ -220,7 +220,6 @@ def shape_of(frames: np.ndarray) -> str:
 
 def _limits() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(5)
 
 
 def _feed(child: subprocess.Popen[bytes], data: bytes) -> None:

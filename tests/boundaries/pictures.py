@@ -70,9 +70,8 @@ for _pair in (("mp4", "mp4"), ("mkv", "mkv"), ("y4m", "y4m")):
 
 def _high_range(bench: Bench, kind: str, transfer: str) -> None:
     """A file of that transfer, made from SDR, with the original beside it as sdr.mkv."""
-    bench.clip(
-        "sdr.mkv", "-c:v", "ffv1", "-pix_fmt", "yuv444p", "-color_range", "tv", source="testsrc", frames=3, size="160x120"
-    )
+    soft = ("-vf", "gblur=sigma=3,hue=s=0.75", "-c:v", "ffv1", "-pix_fmt", "yuv444p", "-color_range", "tv")
+    bench.clip("sdr.mkv", *soft, frames=3, size="160x120")
     linear = "zscale=tin=bt709:min=bt709:pin=bt709:rangein=limited:t=linear:npl=203,format=gbrpf32le"
     made = f"{linear},zscale=p=bt2020:t={transfer}:m=bt2020nc:r=limited:npl=203,format=yuv420p10le"
     tags = ("-color_primaries", "bt2020", "-color_trc", kind, "-colorspace", "bt2020nc", "-color_range", "tv")

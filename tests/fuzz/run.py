@@ -83,6 +83,8 @@ class Findings:
     def add(self, told, data=None):
         """One outcome."""
         self.kinds[told["kind"]] += 1
+        if sum(self.kinds.values()) % 1000 == 0:
+            print(f"{sum(self.kinds.values())} inputs, {len(self.bad)} not read well", flush=True)
         for what in self.worst:
             self.worst[what] = max(self.worst[what], (told[what], f"{told['target']} {told['number']}"))
         if told["fine"]:
