@@ -119,7 +119,7 @@ class Bench:
                 stderr=err,
                 cwd=self.folder,
                 env=self.environment(**(env or {})),
-                preexec_fn=_limits,
+                preexec_fn=plainly,
                 start_new_session=True,
             )
             if stdin is not None:
@@ -218,8 +218,11 @@ def shape_of(frames: np.ndarray) -> str:
     return f"{len(frames)} frames of {frames.shape[2]}x{frames.shape[1]}"
 
 
-def _limits() -> None:
+def plainly() -> None:
+    """In a child: no core, and signals as a terminal has them, which a shell in the background ignores."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _feed(child: subprocess.Popen[bytes], data: bytes) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from kit import SMALL, Bench, Run, case, wrong_unless
+from kit import SMALL, Bench, Run, case, plainly, wrong_unless
 
 H264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-bf", "0")
 LONG = ("--backbone", "gaussian", "--bpp", "0.3", "--gop", "3", "--steps", "20")
@@ -189,14 +189,16 @@ def _stopped(bench: Bench, number: int) -> tuple[int, str, list[str]]:
     clip = bench.clip("a.mkv", "-c:v", "ffv1", frames=150, size="160x120")
     with bench.path("err").open("wb") as err:
         command = bench.command("encode", clip, "one.rfv", *LONG)
-        child = subprocess.Popen(command, cwd=bench.folder, env=bench.environment(), stderr=err, stdout=err)
-        end = time.monotonic() + 40
+        child = subprocess.Popen(
+            command, cwd=bench.folder, env=bench.environment(), stderr=err, stdout=err, preexec_fn=plainly
+        )
+        end = time.monotonic() + 150
         while time.monotonic() < end and not _parts(bench) and child.poll() is None:
             time.sleep(0.05)
         time.sleep(0.3)
         began = bool(_parts(bench))
         child.send_signal(number)
-        status = child.wait(timeout=30)
+        status = child.wait(timeout=60)
     wrong_unless(began, f"the encoding was over too soon, status {status}")
     return status, bench.path("err").read_text(errors="replace"), _parts(bench)
 
