@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all families lint check clean
+.PHONY: demo test test-all fuzz families lint check clean
 
 demo: $(STAMP)
 	$(BIN)/rfcodec demo --out demo -y
@@ -17,6 +17,12 @@ test: $(STAMP)
 # and what takes minutes, or proves once more on other models what the tests above prove
 test-all: $(STAMP)
 	$(PYTEST)
+
+# mutated inputs for every parser, for MINUTES; what is found is kept in fuzz-findings/
+MINUTES ?= 60
+SEED ?= $(shell date +%s)
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz/run.py --inputs 1000000000 --minutes $(MINUTES) --seed $(SEED)
 
 families: $(STAMP)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python tests/family_checks.py

@@ -1,7 +1,7 @@
 """The folder of a sweep: a JSON a point, its stream and pictures beside it; nothing stands there half written."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast, final
 
@@ -88,16 +88,16 @@ class Store:
 
     def point(self, key: str) -> Point:
         """That point; raises ConfigError where it is not there or cannot be read."""
-        return read_json(self.folder / "points" / f"{key}.json")
+        return _read_point(self.folder / "points" / f"{key}.json")
 
     def points(self) -> list[Point]:
         """All points, by clip, curve and rate."""
-        found = [read_json(path) for path in (self.folder / "points").glob("*.json")]
+        found = [_read_point(path) for path in (self.folder / "points").glob("*.json")]
         return sorted(found, key=lambda point: (point["clip"], point["curve"], point["knob"]["value"]))
 
     def failures(self) -> list[Failure]:
         """All failures, by clip and curve."""
-        found = [read_json(path) for path in (self.folder / "failures").glob("*.json")]
+        found = [_read(path, ("clip", "curve")) for path in (self.folder / "failures").glob("*.json")]
         return sorted(found, key=lambda failure: (failure["clip"], failure["curve"]))
 
     def write_json(self, name: str, value: Any) -> None:
@@ -105,11 +105,26 @@ class Store:
         write_file(self.folder / name, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def _read(path: Path, words: Sequence[str]) -> Any:
+    found = read_json(path)
+    if isinstance(found, dict) and all(isinstance(found.get(word), str) for word in words):
+        return found
+    raise ConfigError(f"{path}: has no {' and '.join(words)}; delete it, and its point is made again")
+
+
+def _read_point(path: Path) -> Point:
+    found = _read(path, ("clip", "curve"))
+    knob = found.get("knob")
+    if not (isinstance(knob, dict) and isinstance(knob.get("value"), int | float)):
+        raise ConfigError(f"{path}: has no number of a knob; delete it, and its point is made again")
+    return found
+
+
 def read_json(path: Path) -> Any:
     """What is in a JSON file; raises ConfigError where it cannot be read."""
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); delete it, and its point is made again") from error
 
 

@@ -163,8 +163,9 @@ class Source:
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """The streams that move: pictures attached to sound are none."""
-    return [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
+    """The streams that move and can be decoded: pictures attached to sound are none, nor are those of unknown codecs."""
+    found = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
+    return [stream for stream in found if stream.codec_context is not None]
 
 
 def _weight(stream: VideoStream) -> int:

@@ -188,7 +188,7 @@ def test_a_place_that_is_not_there(describe, source, place):
         (("values = [0, 2, 4, 6]", "values = []"), "values"),
         (('"y4m"', '"avi"'), "input is 'avi'; legal: y4m, yuv420p, png"),
         (("extension =", "suffix ="), "suffix"),
-        (("name =", "name"), "does not describe a codec"),
+        (("name =", "name"), "cannot be read as TOML"),
         (("[environment]", 'folder = "absent"\n[environment]'), "there is no folder .*absent; correct `folder`"),
     ],
 )

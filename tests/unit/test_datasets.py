@@ -126,6 +126,14 @@ def test_what_is_no_dataset_is_refused(tiny, tmp_path):
         load_dataset(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize("line", [b'about = "\xff"', b"about = " + b"[" * 9000, b'files = ["{x}"]', b'fps = "1/0"'])
+def test_what_is_no_description_is_one_line(line, tmp_path):
+    path = tmp_path / "d.toml"
+    path.write_bytes(b'title = "d"\n' + line + b"\n[clips.a]\n")
+    with pytest.raises(ConfigError):
+        load_dataset(path)
+
+
 def test_checksums_are_recorded_and_verified(tiny):
     assert record_checksums(tiny, tiny.parent) == tiny
     clips = load_dataset(tiny)

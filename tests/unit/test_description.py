@@ -131,6 +131,25 @@ def test_a_file_that_is_none(tmp_path):
         read_sweep(tmp_path / "bad.toml", {})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'name = "\xff"', "cannot be read as TOML"),
+        (b"x = " + b"[" * 9000, "cannot be read as TOML"),
+        (b"x = " + b"9" * 9000, "cannot be read as TOML"),
+        (b"set = [1]", "set is"),
+        (b"curves = 1", "curves is"),
+        (b"curves = [1]", "curves"),
+        (b'[[curves]]\nkind = "codec"\nset = 1.5', "is 1.5"),
+    ],
+)
+def test_what_is_no_table_is_one_line(text, said, tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_bytes(text)
+    with pytest.raises(ConfigError, match=said):
+        read_sweep(path, {})
+
+
 def test_several_values_of_an_option():
     words = ["quick.toml", "--clips", "a", "b", "--bpp", "0.1", "0.2", "--out", "o", "--anchors", "x265", "--bpp", "0.3"]
     expected = [

@@ -42,6 +42,16 @@ def test_points_come_sorted_and_bad_ones_are_named(tmp_path):
         store.points()
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", '{"clip": "a", "curve": "b"}', '{"clip": 1, "curve": "b"}', "[" * 9000])
+def test_json_that_is_no_point_is_named(text, tmp_path):
+    for folder, read in (("points", Store(tmp_path).points), ("failures", Store(tmp_path).failures)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "d.json").write_text(text)
+        if folder == "points" or text != '{"clip": "a", "curve": "b"}':
+            with pytest.raises(ConfigError, match=r"d\.json.*delete it"):
+                read()
+
+
 def test_what_differs_from_run_to_run_is_left_out():
     cost = {"encode_seconds": 1.5, "peak_memory_bytes": 7, "encode_evaluations": 20}
     point = POINT | {"cost": cost, "host": "here", "hardware": {"cores": 2}, "when": "now"}

@@ -19,7 +19,6 @@ words in braces are filled in after that:
 import re
 import shlex
 import time
-import tomllib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -34,6 +33,7 @@ from rfcodec.evaluation.anchors.encoders import largest_within
 from rfcodec.support.files import replacing
 from rfcodec.support.programs import ffmpeg, run, shell_line, working_folder
 from rfcodec.support.settings import explain
+from rfcodec.support.toml import read_toml
 from rfcodec.types import Frame, RawLayout, VideoFormat
 from rfcodec.video.colour import from_ycbcr, to_rgb
 from rfcodec.video.pictures import PictureFolder
@@ -85,13 +85,9 @@ class ExternalStream:
 def load_external(path: Path) -> ExternalCodec:
     """The codec that a TOML file describes; raises ConfigError where it cannot be read or does not fit."""
     try:
-        codec = ExternalCodec(**tomllib.loads(path.read_text()))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+        codec = ExternalCodec(**read_toml(path))
     except ValidationError as error:
         raise ConfigError(f"{path} does not describe a codec: {explain(ExternalCodec, error)}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} does not describe a codec: {error}") from error
     _check_words(path, codec)
     for command in (*codec.encode, *codec.decode):
         _check_command(path, command)

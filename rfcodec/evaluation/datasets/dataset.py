@@ -1,23 +1,33 @@
 """Datasets as TOML: which clips, under which file names, and where to get what is not there."""
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rfcodec.errors import ConfigError, InputError
 from rfcodec.evaluation.datasets.clips import RAW, Clip, checksum, clip_of, clips_in, open_clip
 from rfcodec.support.files import write_file
 from rfcodec.support.settings import explain
+from rfcodec.support.toml import read_toml
 from rfcodec.types import RawLayout
 
 __all__ = ["Clip", "checksum", "clip_of", "dataset_names", "load_dataset", "open_clip", "record_checksums"]
 
 CHECKSUMS = "\n[sha256]"  # the last table of a TOML that has one
+
+
+def _check_speed(fps: int | str | None) -> int | str | None:
+    try:
+        if fps is not None and Fraction(str(fps)) <= 0:
+            raise ValueError
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError('write a speed above 0, such as 25 or "30000/1001"') from error
+    return fps
 
 
 class _Entry(BaseModel):
@@ -30,6 +40,8 @@ class _Entry(BaseModel):
     fps: int | str | None = None
     frames: tuple[int, int] | None = None
     size: tuple[int, int] | None = None
+
+    _speed = field_validator("fps")(_check_speed)
 
 
 class _Dataset(BaseModel):
@@ -48,6 +60,18 @@ class _Dataset(BaseModel):
     )
     clips: dict[str, _Entry] = Field(min_length=1)
     sha256: dict[str, str] = Field(default_factory=dict)
+
+    _speed = field_validator("fps")(_check_speed)
+
+    @field_validator("files")
+    @classmethod
+    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                pattern.format(name="", fps="")
+            except (ValueError, LookupError, AttributeError) as error:
+                raise ValueError(f"a pattern has {{name}} and {{fps}} alone, not {pattern!r}") from error
+        return patterns
 
     def spellings(self, name: str) -> list[str]:
         """The paths under which a clip is looked for."""
@@ -115,26 +139,20 @@ def record_checksums(toml: str | Path, root: Path) -> Path:
     clips = load_dataset(toml, root, verify=False)
     target = Path(root) / f"{toml}.toml" if str(toml) in dataset_names() else Path(toml)
     lines = [f"{json.dumps(clip.name)} = {json.dumps(checksum(clip.path))}" for clip in clips]
-    write_file(target, "\n".join([_text(toml).partition(CHECKSUMS)[0].rstrip(), CHECKSUMS, *lines, ""]))
+    write_file(target, "\n".join([_file(toml).read_text().partition(CHECKSUMS)[0].rstrip(), CHECKSUMS, *lines, ""]))
     return target
 
 
-def _text(source: str | Path) -> str:
-    if str(source) in dataset_names():
-        return (files("rfcodec.evaluation.datasets") / "data" / f"{source}.toml").read_text()
-    try:
-        return Path(source).read_text()
-    except OSError as error:
-        raise ConfigError(f"dataset {source}: cannot be read: {error.strerror or error}") from error
+def _file(source: str | Path) -> Any:
+    known = str(source) in dataset_names()
+    return files("rfcodec.evaluation.datasets") / "data" / f"{source}.toml" if known else Path(source)
 
 
 def _read(source: str | Path) -> _Dataset:
     try:
-        return _Dataset(**tomllib.loads(_text(source)))
+        return _Dataset(**read_toml(_file(source)))
     except ValidationError as error:
         raise ConfigError(f"dataset {source} is not legal: {explain(_Dataset, error)}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"dataset {source} is no TOML: {error}") from error
 
 
 def _loose_clips(path: Path) -> list[Clip]:

@@ -4,7 +4,6 @@ A curve is a clip's points of one method; only its knob varies within it, which 
 """
 
 import itertools
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
@@ -15,6 +14,7 @@ from rfcodec.errors import ConfigError
 from rfcodec.evaluation.datasets.protocol import PROTOCOLS
 from rfcodec.metrics.collector import DEFAULT_METRICS
 from rfcodec.support.settings import explain
+from rfcodec.support.toml import read_toml
 from rfcodec.support.words import parse_frames, parse_size
 
 Setting = str | int | float
@@ -176,18 +176,16 @@ class Sweep(_Model):
 
 def read_sweep(path: Path | None, options: Mapping[str, Any]) -> Sweep:
     """A sweep as the TOML file says it, changed by `options`; raises ConfigError that names the bad field."""
-    try:
-        told = tomllib.loads(path.read_text()) if path else {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
+    told = read_toml(path) if path else {}
     if path:
         told.setdefault("name", path.stem)
     if not options.get("dataset") and any(Path(clip).exists() for clip in options.get("clips") or ()):
         told.pop("dataset", None)  # files that are named take the place of the file's dataset
-    fixed = _dotted(told.get("set", {})) | _dotted(options.get("set") or {})
-    told |= {name: value for name, value in options.items() if value or value is False} | {"set": fixed}
-    for curve in told.get("curves", []):
-        curve |= {"set": _dotted(curve["set"])} if "set" in curve else {}
+    fixed = told.get("set", {})
+    told |= {name: value for name, value in options.items() if value or value is False}
+    told["set"] = {**_dotted(fixed), **_dotted(options.get("set") or {})} if isinstance(fixed, dict) else fixed
+    for curve in _tables(told.get("curves")):
+        curve |= {"set": _dotted(curve["set"])} if isinstance(curve.get("set"), dict) else {}
     for name, parse in (("frames", parse_frames), ("size", parse_size)):
         if isinstance(told.get(name), str):
             told[name] = parse(told[name])
@@ -198,6 +196,11 @@ def read_sweep(path: Path | None, options: Mapping[str, Any]) -> Sweep:
     if sweep.protocol not in PROTOCOLS:
         raise ConfigError(f"there is no protocol {sweep.protocol!r}; there are: {', '.join(PROTOCOLS)}")
     return sweep
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    # what is no table is refused by its name when the sweep is made
+    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
 
 
 def _dotted(tree: Mapping[str, Any], before: str = "") -> dict[str, Setting]:
