@@ -74,7 +74,8 @@ def test_the_example_is_at_most_twenty_lines():
 def test_a_family_from_outside_codes_a_clip(toy, in_a_fresh_process, cli, clip_file, tmp_path):
     few = ["--set", "trajectory.steps=5", "--set", "trajectory.ode_tail=2", "--bytes", "450"]
     out = tmp_path / "toy.rfv"
-    calls = [["encode", clip_file, out, "--backbone", toy / "toy", *few], ["decode", out, tmp_path / "toy.mkv"]]
+    named = ["--backbone", toy / "toy"]
+    calls = [["encode", clip_file, out, *named, *few], ["decode", out, tmp_path / "toy.mkv", *named]]
     done, decoded = in_a_fresh_process(calls, env=seeing(toy / "site"))
     assert done.status == 0, done.err
     assert 441 <= out.stat().st_size <= 450

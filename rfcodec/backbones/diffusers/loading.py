@@ -67,7 +67,7 @@ def open_source(
         with LOADING:
             return _open_folder(folder, source, runtime, chosen, all_specs(folder, trusted), weights)
     except (OSError, TypeError, AttributeError, KeyError, ValueError, struct.error) as error:
-        raise BackboneError(f"{folder} is no model that can be opened: {error!r}") from error
+        raise BackboneError(f"{folder} is no model that can be opened: {type(error).__name__}: {error}") from error
 
 
 def open_live(pipe: Pipeline, words: Mapping[str, str]) -> DiffusersBackbone:
