@@ -27,8 +27,9 @@ from rfcodec.stream import parallel
 from rfcodec.stream.info import Account, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import frames_found, salvage
+from rfcodec.support.speed import parse_speed
 from rfcodec.types import Frames, VideoFormat
-from rfcodec.video.inputs import Input, Span, as_video, parse_speed
+from rfcodec.video.inputs import Input, Span, as_video
 from rfcodec.video.source import ReadOptions
 
 Setting = str | int | float | bool | Path | np.ndarray | None

@@ -28,6 +28,7 @@ from rfcodec.cli.options import (
     StreamNumber,
     Strict,
     Threads,
+    ToneMap,
     Vfr,
     Weights,
     Where,
@@ -89,6 +90,7 @@ def verify(
     video_stream: StreamNumber = None,
     strict: Strict = False,
     deinterlace: Deinterlace = True,
+    tonemap: ToneMap = True,
     lpips_weights: Weights = None,
     realism: Realism = 1.0,
     closing_steps: ClosingSteps = None,
@@ -103,7 +105,7 @@ def verify(
     from rfcodec.cli.console import verify_report
     from rfcodec.cli.verify import verify as run
 
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace, tonemap, raw)
     shown = {"realism": realism, "closing_steps": closing_steps}
     where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
     result = run(source, against, parse_frames(frames), reading, lpips_weights, where)
@@ -120,11 +122,13 @@ def calibrate(
     gop: Annotated[int, typer.Option(help="Frames of a GOP.")] = 33,
     gops: Annotated[int, typer.Option(help="Most GOPs of each clip.", min=1)] = 4,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    raw: Raw = None,
     fps: Fps = None,
     vfr: Vfr = "cfr",
     video_stream: StreamNumber = None,
     strict: Strict = False,
     deinterlace: Deinterlace = True,
+    tonemap: ToneMap = True,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance_scale=5"),
@@ -138,11 +142,11 @@ def calibrate(
     from rfcodec.cli.console import calibration_report, calibration_watcher
     from rfcodec.coding.calibrate import calibrate as measure
     from rfcodec.presets import configure
-    from rfcodec.video.reader import open_video
+    from rfcodec.video.inputs import as_video
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace)
-    opened = partial(open_video, size=parse_size(size) if size else None, reading=reading)
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace, tonemap, raw)
+    opened = partial(as_video, size=parse_size(size) if size else None, reading=reading)
     with calibration_watcher(err, silent=as_json) as watch:
         where = runtime(device, threads, offload)
         found = measure(clips, stream, where, gops=gops, open_clip=opened, watch=watch)

@@ -21,6 +21,7 @@ from rfcodec.cli.options import (
     StreamNumber,
     Strict,
     Threads,
+    ToneMap,
     Vfr,
     err,
     out,
@@ -55,6 +56,7 @@ def encode(
     video_stream: StreamNumber = None,
     strict: Strict = False,
     deinterlace: Deinterlace = True,
+    tonemap: ToneMap = True,
     roi: Annotated[
         Path | None, typer.Option(metavar="MASK", help="Region of interest: picture or video, white where it matters.")
     ] = None,
@@ -75,7 +77,9 @@ def encode(
     from rfcodec.api import encode_with
     from rfcodec.cli.console import EncodeProgress, encode_report
     from rfcodec.presets import configure
-    from rfcodec.video.reader import open_video
+    from rfcodec.video.damage import SourceReport
+    from rfcodec.video.inputs import as_video
+    from rfcodec.video.reader import VideoReader
 
     named = {
         "mode": mode,
@@ -93,17 +97,18 @@ def encode(
     chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
+    reading = read_options(fps, vfr, video_stream, strict, deinterlace, tonemap, raw)
     stream, effort = configure(preset, chosen)
     with (
-        open_video(source, frames=parse_frames(frames), size=parse_size(size) if size else None, reading=reading) as video,
+        as_video(source, parse_frames(frames), parse_size(size) if size else None, reading) as video,
         EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
     ):
         if caption is not None:
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
         shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
         result = encode_with(video, target, stream, effort, runtime(device, threads, offload, **shared), watcher)
-    encode_report(out, result, watcher, stream.mode, video.report, as_json)
+    found = video.report if isinstance(video, VideoReader) else SourceReport(video.format.num_frames)
+    encode_report(out, result, watcher, stream.mode, found, as_json)
 
 
 def _caption(video: Any, model: str, device: str, silent: bool) -> str:

@@ -6,13 +6,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from rfcodec.support.speed import parse_speed
 from rfcodec.support.words import parse_raw
 
 out = Console()
 err = Console(stderr=True)
 
 Frames = Annotated[str, typer.Option("--frames", metavar="A:B", help="Frames A up to but not including B of the source.")]
-Raw = Annotated[str | None, typer.Option(metavar="WxH@FPS", help="What a raw .yuv file does not say.")]
+Raw = Annotated[
+    str | None, typer.Option(metavar="WxH@FPS:PIXELS", help="What raw video does not say: 352x288@30:yuv420p10le ...")
+]
+ToneMap = Annotated[bool, typer.Option("--tonemap/--no-tonemap", help="PQ, HLG and wide gamuts become SDR BT.709.")]
 Fps = Annotated[
     str | None, typer.Option(metavar="FPS", help="Frames per second of the source, where it does not say or lies.")
 ]
@@ -52,13 +56,19 @@ Weights = Annotated[
 
 
 def read_options(
-    fps: str | None, vfr: str, stream: int | None, strict: bool, deinterlace: bool, raw: str | None = None
+    fps: str | None,
+    vfr: str,
+    stream: int | None,
+    strict: bool,
+    deinterlace: bool,
+    tone_map: bool,
+    raw: str | None,
 ) -> Any:
     """How the source is read; raises ConfigError, InputError."""
-    from rfcodec.video.inputs import parse_speed
     from rfcodec.video.source import ReadOptions
 
-    return ReadOptions(parse_raw(raw) if raw else None, parse_speed(fps), vfr, stream, strict, deinterlace)  # type: ignore[arg-type]
+    layout, speed = parse_raw(raw) if raw else None, parse_speed(fps) if fps else None
+    return ReadOptions(layout, speed, vfr, stream, strict, deinterlace, tone_map)  # type: ignore[arg-type]
 
 
 def runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:

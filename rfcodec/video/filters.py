@@ -1,15 +1,15 @@
 """The filters of FFmpeg that make RGB of a file's decoded frames."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator
 from itertools import islice
 
-import av.filter
 import numpy as np
-from av.error import BlockingIOError, EOFError
-from av.video.frame import VideoFrame
 
 from rfcodec.types import Frame
+from rfcodec.video.brightness import DEEP_RGB
 from rfcodec.video.colour import to_rgb
+from rfcodec.video.graph import filtered
+from rfcodec.video.hdr import to_sdr
 from rfcodec.video.orientation import Filters
 from rfcodec.video.probe import Probe
 
@@ -20,6 +20,8 @@ def rgb_frames(found: Probe, size: tuple[int, int], start: int) -> Generator[Fra
     lead = min(first, 1) if found.interlaced else 0  # a deinterlacer looks at the frame before
     decoded = islice(found.source.frames(), first - lead, None)
     pictures = islice(filtered(decoded, to_rgb_filters(found, size)), lead, None)
+    if (light := found.light) is not None:
+        pictures = (to_sdr(picture, light) for picture in pictures)
     if found.begins is None:
         yield from pictures
         return
@@ -29,44 +31,8 @@ def rgb_frames(found: Probe, size: tuple[int, int], start: int) -> Generator[Fra
 
 
 def to_rgb_filters(found: Probe, size: tuple[int, int]) -> Filters:
-    """The chain from decoded frames to RGB frames of (width, height)."""
+    """The chain from decoded frames to RGB frames of (width, height), of 16 bits where light is still to be mapped."""
+    pixels = "rgb24" if found.light is None else DEEP_RGB
     algorithm = "bicubic" if size == (found.format.width, found.format.height) else "lanczos"
     deinterlace = [("bwdif", "mode=send_frame:deint=interlaced")] if found.interlaced else []
-    return [*deinterlace, *found.orientation.filters, ("scale", to_rgb(found.colour, size, algorithm)), ("format", "rgb24")]
-
-
-def filtered(frames: Iterable[VideoFrame], filters: Filters) -> Generator[Frame]:
-    """What a chain that ends in rgb24 and gives a frame for a frame makes of decoded frames.
-
-    PyAV itself, as imageio takes the first stream and makes no new graph where frames change their size.
-    """
-    graph, kind = None, None
-    for frame in frames:
-        if graph is None or kind != (frame.width, frame.height, frame.format.name):
-            yield from _drained(graph)
-            graph, kind = _graph(frame, filters), (frame.width, frame.height, frame.format.name)
-        graph.push(frame)
-        yield from _pulled(graph)
-    yield from _drained(graph)
-
-
-def _drained(graph: av.filter.Graph | None) -> Iterator[Frame]:
-    if graph is not None:
-        graph.push(None)
-        yield from _pulled(graph)
-
-
-def _graph(frame: VideoFrame, filters: Filters) -> av.filter.Graph:
-    graph = av.filter.Graph()
-    nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)]
-    nodes += [graph.add(name, arguments) for name, arguments in filters]
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-    return graph
-
-
-def _pulled(graph: av.filter.Graph) -> Iterator[Frame]:
-    while True:
-        try:
-            yield graph.vpull().to_ndarray()
-        except (BlockingIOError, EOFError):
-            return
+    return [*deinterlace, *found.orientation.filters, ("scale", to_rgb(found.colour, size, algorithm)), ("format", pixels)]
