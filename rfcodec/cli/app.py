@@ -105,7 +105,8 @@ def verify(
     from rfcodec.cli.console import verify_report
     from rfcodec.cli.verify import verify as run
 
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace, tonemap, raw)
+    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
+    reading = read_options(fps, raw, **how)
     shown = {"realism": realism, "closing_steps": closing_steps}
     where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
     result = run(source, against, parse_frames(frames), reading, lpips_weights, where)
@@ -145,7 +146,8 @@ def calibrate(
     from rfcodec.video.inputs import as_video
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace, tonemap, raw)
+    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
+    reading = read_options(fps, raw, **how)
     opened = partial(as_video, size=parse_size(size) if size else None, reading=reading)
     with calibration_watcher(err, silent=as_json) as watch:
         where = runtime(device, threads, offload)

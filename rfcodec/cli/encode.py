@@ -97,7 +97,8 @@ def encode(
     chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace, tonemap, raw)
+    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
+    reading = read_options(fps, raw, **how)
     stream, effort = configure(preset, chosen)
     with (
         as_video(source, parse_frames(frames), parse_size(size) if size else None, reading) as video,

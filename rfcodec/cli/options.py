@@ -55,20 +55,11 @@ Weights = Annotated[
 ]
 
 
-def read_options(
-    fps: str | None,
-    vfr: str,
-    stream: int | None,
-    strict: bool,
-    deinterlace: bool,
-    tone_map: bool,
-    raw: str | None,
-) -> Any:
-    """How the source is read; raises ConfigError, InputError."""
+def read_options(fps: str | None, raw: str | None, **more: Any) -> Any:
+    """How the source is read; `more` are fields of ReadOptions. Raises ConfigError, InputError."""
     from rfcodec.video.source import ReadOptions
 
-    layout, speed = parse_raw(raw) if raw else None, parse_speed(fps) if fps else None
-    return ReadOptions(layout, speed, vfr, stream, strict, deinterlace, tone_map)  # type: ignore[arg-type]
+    return ReadOptions(parse_raw(raw) if raw else None, parse_speed(fps) if fps else None, **more)
 
 
 def runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:

@@ -50,7 +50,7 @@ class LightMeter:
         if not self._said:
             size = min(frame.width, _SEEN[0]), min(frame.height, _SEEN[1])
             chain = [("scale", to_rgb(colour, size, "area")), ("format", DEEP_RGB)]
-            brightest = light_shown(next(filtered([frame], chain)), self._light).max(axis=-1)
+            brightest = light_shown(next(filtered([frame], chain)).to_ndarray(), self._light).max(axis=-1)
             self._seen = max(self._seen, float(np.percentile(brightest, _SHARE)))
 
     @property

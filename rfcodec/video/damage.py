@@ -70,8 +70,8 @@ def missing_packets(
 
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
     """Seconds of the stream by what was written into its header, not by what is there."""
-    if container.format.name == "avi" and stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
+    if container.format.name == "avi" and stream.frames and stream.time_base:
+        return stream.frames * stream.time_base
     if "matroska" not in container.format.name:
         return None
     said = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))

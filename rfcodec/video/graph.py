@@ -3,15 +3,14 @@
 from collections.abc import Generator, Iterable, Iterator
 
 import av.filter
-import numpy as np
 from av.error import BlockingIOError, EOFError
 from av.video.frame import VideoFrame
 
 from rfcodec.video.orientation import Filters
 
 
-def filtered(frames: Iterable[VideoFrame], filters: Filters) -> Generator[np.ndarray]:
-    """The samples `y x 3` that a chain that ends in packed RGB and gives a frame for a frame makes of decoded frames.
+def filtered(frames: Iterable[VideoFrame], filters: Filters) -> Generator[VideoFrame]:
+    """What a chain that gives a frame for a frame makes of decoded frames.
 
     PyAV itself, as imageio takes the first stream and makes no new graph where frames change their size.
     """
@@ -25,7 +24,7 @@ def filtered(frames: Iterable[VideoFrame], filters: Filters) -> Generator[np.nda
     yield from _drained(graph)
 
 
-def _drained(graph: av.filter.Graph | None) -> Iterator[np.ndarray]:
+def _drained(graph: av.filter.Graph | None) -> Iterator[VideoFrame]:
     if graph is not None:
         graph.push(None)
         yield from _pulled(graph)
@@ -39,9 +38,9 @@ def _graph(frame: VideoFrame, filters: Filters) -> av.filter.Graph:
     return graph
 
 
-def _pulled(graph: av.filter.Graph) -> Iterator[np.ndarray]:
+def _pulled(graph: av.filter.Graph) -> Iterator[VideoFrame]:
     while True:
         try:
-            yield graph.vpull().to_ndarray()
+            yield graph.vpull()
         except (BlockingIOError, EOFError):
             return

@@ -34,11 +34,11 @@ def orientation(frame: VideoFrame) -> Orientation:
     if angle == 90:
         mirrored = c > 0
         turn = ("transpose", "cclock_flip" if mirrored else "clock")
-        return Orientation([turn], _words(90, mirrored), turned=True)
+        return Orientation([turn], _words("clockwise", mirrored), turned=True)
     if angle == 270:
         mirrored = c < 0
         turn = ("transpose", "clock_flip" if mirrored else "cclock")
-        return Orientation([turn], _words(270, mirrored), turned=True)
+        return Orientation([turn], _words("counterclockwise", mirrored), turned=True)
     if angle == 180:
         flips = [(name, "") for name, wanted in (("hflip", a < 0), ("vflip", d < 0)) if wanted]
         return Orientation(flips, "rotated by 180 degrees" if len(flips) == 2 else "mirrored left to right")
@@ -47,5 +47,5 @@ def orientation(frame: VideoFrame) -> Orientation:
     return Orientation([("rotate", f"{angle}*PI/180")], f"rotated by {angle} degrees within its own size")
 
 
-def _words(angle: int, mirrored: bool) -> str:
-    return f"rotated by {angle} degrees clockwise{' and mirrored' if mirrored else ''}"
+def _words(direction: str, mirrored: bool) -> str:
+    return f"rotated by 90 degrees {direction}{' and mirrored' if mirrored else ''}"

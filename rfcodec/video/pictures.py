@@ -11,17 +11,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, final
 
-import av
 import numpy as np
-from av.error import FFmpegError
 from PIL import Image
 
 from rfcodec.errors import FrameSizeError, VideoReadError
 from rfcodec.types import Frame, Frames, RawLayout, VideoFormat
 from rfcodec.video.colour import Plane, Planes, planes_of, split_planes
+from rfcodec.video.filters import shown_frames
+from rfcodec.video.probe import probe
 from rfcodec.video.raw import frame_bytes
 from rfcodec.video.reader import DEFAULT_FPS, ReadOptions, Video, check_span, open_video
-from rfcodec.video.source import address
+from rfcodec.video.source import Source, read_errors
 from rfcodec.video.still import look_at, open_still
 
 log = logging.getLogger(__name__)
@@ -180,8 +180,10 @@ class FilePlanes:
     """The planes of any other video file, decoded in order; a step back by more than one frame begins anew."""
 
     def __init__(self, path: Path) -> None:
-        with closing(open_video(path)) as video:
-            self.format = video.format
+        source = Source(path, ReadOptions())
+        source.check()
+        self._found = probe(source, None)
+        self.format = self._found.format
         self._path, self._next = path, 0
         self._frames = self._decode()
         self._last: Planes | None = None
@@ -199,13 +201,10 @@ class FilePlanes:
         return self._last
 
     def _decode(self) -> Generator[Planes]:
-        try:
-            with av.open(address(self._path)) as container:
-                for frame in container.decode(video=0):
-                    same = frame.format.name in ("yuv420p", "yuvj420p")
-                    yield planes_of(frame if same else frame.reformat(format="yuv420p"))
-        except FFmpegError as error:
-            raise VideoReadError(f"{self._path}: cannot be read as video: {error.strerror or error}") from error
+        with read_errors(self._path):
+            for frame in shown_frames(self._found, [], 0):
+                same = frame.format.name in ("yuv420p", "yuvj420p")
+                yield planes_of(frame if same else frame.reformat(format="yuv420p"))
 
 
 def opencv_rgb(y: Plane, u: Plane, v: Plane) -> Frame:

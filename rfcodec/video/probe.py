@@ -42,8 +42,9 @@ _BROADCAST_GAP, _GAP = Fraction(10), Fraction(3600)
 class Probe:
     """What all reads of a source share.
 
-    `format` is that of the frames as shown: upright, at a constant rate. `colour` holds options of FFmpeg's scale filter;
-    `light` is what is mapped to SDR BT.709, None where nothing is. `begins` says where each decoded frame begins among those shown, and where the last one ends; None: each is shown once.
+    `format` is that of the frames as shown: upright, at a constant rate. `colour` holds options of FFmpeg's scale
+    filter, `light` is what is mapped to SDR BT.709, None where nothing is. `begins` says where each decoded frame begins
+    among those shown, and where the last one ends; None: each is shown once.
     """
 
     source: Source
@@ -185,7 +186,7 @@ def _shown(source: Source, speed: _Speed, look: _Look) -> tuple[Fraction, np.nda
     if not _resampled(source):
         return speed.said, None
     changed = f"{np.sum(np.diff(begins) > 1)} frames held, {np.sum(np.diff(begins) == 0)} dropped"
-    log.info("%s: variable frame rate, resampled to %s frames per second: %s", source.path, speed.rate, changed)
+    log.info("%s: frames at variable intervals, resampled to %s frames per second: %s", source.path, speed.rate, changed)
     return speed.rate, begins
 
 

@@ -6,10 +6,13 @@ from itertools import pairwise
 from statistics import median
 from typing import final
 
+import numpy as np
+
 from rfcodec.video.source import DEFAULT_FPS
 
 CLOSE = Fraction(1, 1000)
 HALF = Fraction(1, 2)
+ROUNDING = 1e-6  # of float64, in ticks
 
 
 def frame_rate(said: Fraction | None, times: Sequence[Fraction], tick: Fraction) -> Fraction:
@@ -23,23 +26,25 @@ def frame_rate(said: Fraction | None, times: Sequence[Fraction], tick: Fraction)
         said = 1 / median(steps)  # what is said is the rate of a clock, of which no two frames make use
     if said is None:
         return DEFAULT_FPS
-    usual = _nearest_usual(said)
-    fitting = [rate for rate in (*usual, said) if len(times) > 1 and _spread(times, rate) < tick]
+    rates = _usual(said, tick)
+    fitting = [rate for rate in (*rates, said) if len(times) > 1 and _agrees(times, rate, tick)]
     if fitting:
         return fitting[0]
-    return usual[0] if abs(usual[0] / said - 1) < CLOSE else said.limit_denominator(1001)
+    return rates[0] if rates and abs(rates[0] / said - 1) < CLOSE else said.limit_denominator(1001)
 
 
-def _nearest_usual(rate: Fraction) -> list[Fraction]:
-    """Whole numbers and those times 1000/1001, the nearest first."""
-    slower = Fraction(1000, 1001)
-    found = [Fraction(max(round(rate), 1)), max(round(rate / slower), 1) * slower]
-    return sorted(found, key=lambda near: abs(near - rate))
+def _usual(rate: Fraction, tick: Fraction) -> list[Fraction]:
+    """Whole numbers and those times 1000/1001 whose periods are that of the rate to within a tick, the nearest first."""
+    period = 1 / rate
+    low, high = 1 / (period + tick), 1 / max(period - tick, period / 2)
+    whole = range(int(low), int(high * Fraction(1001, 1000)) + 2)
+    found = {Fraction(number) * scale for number in whole for scale in (1, Fraction(1000, 1001))}
+    return sorted((usual for usual in found if low <= usual <= high), key=lambda usual: abs(usual - rate))
 
 
-def _spread(times: Sequence[Fraction], rate: Fraction) -> Fraction:
-    offsets = [time - number / rate for number, time in enumerate(times)]
-    return max(offsets) - min(offsets)
+def _agrees(times: Sequence[Fraction], rate: Fraction, tick: Fraction) -> bool:
+    offsets = np.array(times, np.float64) - np.arange(len(times)) / float(rate)
+    return bool(np.ptp(offsets) <= tick * (1 + ROUNDING))
 
 
 @final

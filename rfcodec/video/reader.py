@@ -148,7 +148,7 @@ def open_video(
     shown = shown.scaled(*size) if size else shown
     if shown.sample_aspect != 1:
         aspect = f"{shown.sample_aspect.numerator}:{shown.sample_aspect.denominator}"
-        log.info("%s: %dx%d pixels of aspect %s, which the file keeps", path, shown.width, shown.height, aspect)
+        log.info("%s: %dx%d pixels of aspect %s, which is kept with them", path, shown.width, shown.height, aspect)
     return VideoReader(found, shown, first)
 
 

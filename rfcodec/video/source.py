@@ -80,6 +80,8 @@ class Decoding:
     def _packets(self) -> Generator[Packet | None]:
         try:
             for packet in self._container.demux(self._stream):
+                if packet.size == 0 and packet.dts is not None:
+                    continue  # "as before", which FFmpeg's decoders take for an error
                 self.packets += packet.size > 0 and not packet.is_discard
                 self.end = (packet.pos or 0) + packet.size or self.end
                 yield packet

@@ -16,7 +16,7 @@ from rfcodec.errors import FrameRangeError
 from rfcodec.evaluation.datasets.clips import Clip, open_clip
 from rfcodec.types import VideoFormat
 from rfcodec.video.pictures import FilePlanes, OpencvVideo, RawPlanes, View, picture_folder
-from rfcodec.video.reader import DEFAULT_FPS, Video
+from rfcodec.video.reader import Video
 
 # What GVCC's scripts (arXiv 2603.26571) count, in the words of rfcodec.api.info: I2V's first frame is free, so is every
 # header; boundary frames of FLF2V are paid for. Framing of units, some seven bytes each, stays in.
