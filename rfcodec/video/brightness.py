@@ -2,19 +2,18 @@
 
 from dataclasses import replace
 from struct import unpack_from
-from typing import Literal, final
+from typing import final
 
 import numpy as np
-from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
 from rfcodec.video.colour import to_rgb
 from rfcodec.video.graph import filtered
-from rfcodec.video.hdr import PQ_PEAK, Light, light_shown
+from rfcodec.video.hdr import PQ_PEAK, Light, Transfer, light_shown
 
 DEEP_RGB = "rgb48le"
 # Numbers of ISO/IEC 23091-2.
-_TRANSFERS: dict[int, Literal["PQ", "HLG"]] = {16: "PQ", 18: "HLG"}
+_TRANSFERS: dict[int, Transfer] = {16: "PQ", 18: "HLG"}
 _GAMUTS = {9: "BT.2020", 12: "P3"}
 
 _SEEN = 128, 72  # width and height at which a frame is measured, at most
@@ -23,7 +22,7 @@ _SHARE = 99.9  # percent of pixels that are no brighter than the peak: the other
 
 def light_of(frame: VideoFrame) -> Light | None:
     """What the tags of a frame say; None for what is shown as it is, SDR of common primaries."""
-    transfer = _TRANSFERS.get(int(frame.color_trc), "SDR")
+    transfer: Transfer = _TRANSFERS.get(int(frame.color_trc), "SDR")
     # PQ and HLG are defined for BT.2020 alone
     gamut = _GAMUTS.get(int(frame.color_primaries), "" if transfer == "SDR" else "BT.2020")
     return Light(transfer, gamut) if gamut else None
@@ -64,9 +63,9 @@ class LightMeter:
 def _metadata(frame: VideoFrame) -> tuple[float, float]:
     """cd/m2 of the brightest pixel of the source (MaxCLL), 0 for unknown, and of the mastering display."""
     content, display = 0.0, PQ_PEAK
-    if (data := frame.side_data.get(Type.CONTENT_LIGHT_LEVEL)) is not None:
+    if (data := frame.side_data.get("CONTENT_LIGHT_LEVEL")) is not None:
         content = float(unpack_from("=I", bytes(data))[0])
-    if (data := frame.side_data.get(Type.MASTERING_DISPLAY_METADATA)) is not None:
+    if (data := frame.side_data.get("MASTERING_DISPLAY_METADATA")) is not None:
         # of FFmpeg's AVMasteringDisplayMetadata: most light as a fraction, whether primaries and light are told
         over, under, _, told = unpack_from("=4i", bytes(data), 72)
         display = over / under if told and over > 0 and under > 0 else display

@@ -17,6 +17,7 @@ from rfcodec.types import Frame
 
 Values = Float[np.ndarray, "*s"]
 Colours = Float[np.ndarray, "*s 3"]
+Transfer = Literal["PQ", "HLG", "SDR"]
 Codes = UInt16[np.ndarray, "*s 3"]  # 65535 is 1
 
 WHITE, SDR_WHITE = 203.0, 100.0  # cd/m2
@@ -45,7 +46,7 @@ PRIMARIES = {
 class Light:
     """What a source's code values mean: transfer, primaries, and the peak in cd/m2 that the tone curve ends with."""
 
-    transfer: Literal["PQ", "HLG", "SDR"]
+    transfer: Transfer
     gamut: str
     peak: float = WHITE
 
@@ -91,7 +92,7 @@ def tone_curve(light: Values, peak: float, white: float) -> Values:
     """
     if peak <= RINGING * white:
         return np.minimum(light / white, 1)
-    top, most = pq_inverse(np.float64(peak)), pq_inverse(np.float64(white))
+    top, most = pq_inverse(np.array([peak, white]))
     most /= top
     knee = 1.5 * most - 0.5
     code = np.minimum(pq_inverse(light) / top, 1)

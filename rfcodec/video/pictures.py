@@ -47,21 +47,29 @@ class Pictures:
         if not files:
             raise VideoReadError(f"{name}: holds no pictures; legal suffixes: {', '.join(PICTURES)}")
         looks = [look_at(file) for file in files]
+        self._files, self._size = files, looks[0].size
         for file, look in zip(files, looks, strict=True):
-            if look.size != looks[0].size:
-                found, first = (f"{width}x{height}" for width, height in (look.size, looks[0].size))
-                raise FrameSizeError(f"{file}: has {found} pixels, {files[0].name} has {first}; all must have one size")
+            self._check(file, look.size)
         for note, count in Counter(note for look in looks for note in look.notes).items():
             log.info("%s: %d of %d pictures: %s", name, count, len(files), note)
         if fps is None and len(files) > 1:
             log.info("%s: %d pictures at %s frames per second; --fps takes another speed", name, len(files), DEFAULT_FPS)
-        self.format = VideoFormat(*looks[0].size, len(files), fps or DEFAULT_FPS)
-        self._files = files
+        self.format = VideoFormat(*self._size, len(files), fps or DEFAULT_FPS)
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop); raises FrameRangeError outside 0 <= start < stop <= num_frames."""
         check_span(start, stop, self.format.num_frames)
-        return np.stack([open_still(file) for file in self._files[start:stop]])
+        return np.stack([self._picture(file) for file in self._files[start:stop]])
+
+    def _picture(self, file: Path) -> Frame:
+        picture = open_still(file)
+        self._check(file, (picture.shape[1], picture.shape[0]))
+        return picture
+
+    def _check(self, file: Path, size: tuple[int, int]) -> None:
+        if size != self._size:
+            found, first = (f"{width}x{height}" for width, height in (size, self._size))
+            raise FrameSizeError(f"{file}: has {found} pixels, {self._files[0].name} has {first}; all must have one size")
 
 
 def picture_folder(folder: Path, fps: Fraction | None = None) -> Pictures:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from functools import lru_cache
 
-from av.video.format import VideoFormat, names
+from av.video import format as formats
+from av.video.format import VideoFormat
 
 from rfcodec.errors import InputError
 from rfcodec.support.words import nearest
@@ -20,6 +21,7 @@ _PIXELS = (
     *("nv12", "p010le", "gray", "gray10le", "rgb24", "rgb48le", "rgba", "yuyv422"),
 )
 _SHOWN = 6
+NAMES: set[str] = vars(formats)["names"]  # PyAV does not annotate it
 
 
 def check_pixels(pixels: str) -> str:
@@ -57,9 +59,9 @@ def _frame_bytes(pixels: VideoFormat) -> int:
 @lru_cache
 def _legal() -> dict[str, str]:
     """All names of legal layouts, those without the order of bytes too, and FFmpeg's name of each."""
-    whole = {name for name in names if _is_legal(VideoFormat(name, 16, 16))}
+    whole = {name for name in NAMES if _is_legal(VideoFormat(name, 16, 16))}
     short = {name[:-2] for name in whole if name.endswith(("le", "be"))}
-    return {name: VideoFormat(name, 16, 16).name for name in sorted(whole | short - set(names))}
+    return {name: VideoFormat(name, 16, 16).name for name in sorted(whole | short - NAMES)}
 
 
 def _is_legal(pixels: VideoFormat) -> bool:

@@ -36,7 +36,8 @@ def look_at(file: Path) -> Look:
             "transparent parts shown over black": image.has_transparency_data,
             "16 bits scaled to 8": image.mode.startswith("I"),
         }
-        size = image.size[::-1] if turned >= _SIDEWAYS else image.size
+        width, height = image.size
+        size = (height, width) if turned >= _SIDEWAYS else (width, height)
         return Look(size, tuple(words for words, true in notes.items() if true))
 
 
