@@ -15,7 +15,7 @@ def parse_speed(fps: Fraction | float | str) -> Fraction:
     Fractions and text such as "2997/100" are exact and stay what they are, but for the size of their terms.
     """
     try:
-        speed = Fraction(fps)
+        speed = Fraction(fps if isinstance(fps, Fraction | str) else float(fps))
     except (ValueError, OverflowError, TypeError, ZeroDivisionError):
         speed = Fraction(0)
     if speed <= 0:

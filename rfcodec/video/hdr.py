@@ -146,5 +146,5 @@ def _decoded(transfer: str) -> Float[np.ndarray, "65536"]:
 @lru_cache
 def _ratios(light: Light) -> tuple[Values, Values]:
     """What light of some cd/m2 is multiplied by, at levels that are equally spaced to the eye; black has no ratio."""
-    levels = pq_eotf(np.linspace(0, 1, 1025)[1:])
+    levels = pq_eotf(np.linspace(0, 1, 1 << 14)[1:])
     return levels, tone_curve(levels, light.peak, light.white) / levels

@@ -56,13 +56,13 @@ def _file(path: Path) -> Iterator[Path]:
             raise VideoReadError(
                 "-: standard input is a terminal; pipe a video into it: cat IN.mp4 | rfcodec encode - OUT.rfv"
             )
-        log.info("reading a video from standard input")
+        log.info("standard input: waiting for a video, which is read to its end first")
         with spooled(sys.stdin.buffer, "standard input") as copy:
             yield copy
         return
     mode = _mode(path)
     if stat.S_ISFIFO(mode):
-        log.info("%s: is a pipe; waiting for the video that is written into it", path)
+        log.info("%s: is a pipe: waiting for a video, which is read to its end first", path)
         with path.open("rb") as pipe, spooled(pipe, path.name) as copy:
             yield copy
         return
@@ -79,7 +79,7 @@ def _mode(path: Path) -> int:
     except OSError as error:
         if _ADDRESS.match(str(path)):
             raise VideoReadError(
-                f"{path}: is an address, and none is opened; download it first, or pipe it: "
+                f"{str(path).replace(':/', '://', 1)}: is an address, and none is opened; download it first, or pipe it: "
                 "curl -L ADDRESS | rfcodec encode - OUT.rfv"
             ) from None
         missing = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror

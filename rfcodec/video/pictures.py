@@ -98,7 +98,9 @@ def list_pattern(path: Path) -> list[Path]:
     folder = path.parent
     matches = (name.fullmatch(file.name) for file in (folder.iterdir() if folder.is_dir() else ()))
     numbered = {int(match[1]): folder / match[0] for match in matches if match}
-    for at in range(min(numbered, default=0), max(numbered, default=-1)):
+    if not numbered:
+        raise VideoReadError(f"{path}: no file has such a name")
+    for at in range(min(numbered), max(numbered)):
         if at not in numbered:
             raise VideoReadError(f"{path}: number {at} is missing between {min(numbered)} and {max(numbered)}")
     return [numbered[at] for at in sorted(numbered)]

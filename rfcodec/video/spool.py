@@ -1,6 +1,5 @@
 """What can be read once only, such as a pipe, as a file."""
 
-import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,8 +8,6 @@ from pathlib import Path
 from typing import IO
 
 from rfcodec.errors import VideoReadError
-
-log = logging.getLogger(__name__)
 
 PIECE = 1 << 20  # bytes
 RESERVE = 1 << 28  # bytes of the disk that are left to others
@@ -24,10 +21,8 @@ def spooled(file: IO[bytes], name: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        size = _copy(file, path, name)
-        if not size:
-            raise VideoReadError(f"{name}: holds no bytes; was the program that writes into it stopped?")
-        log.info("%s: %d bytes read to its end, since a video is read more than once", name, size)
+        if not _copy(file, path, name):
+            raise VideoReadError(f"{name}: holds no bytes: nothing was written into it")
         yield path
 
 
