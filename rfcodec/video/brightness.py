@@ -6,12 +6,14 @@ from typing import final
 
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
 
 from rfcodec.video.colour import to_rgb
 from rfcodec.video.graph import filtered
 from rfcodec.video.hdr import PQ_PEAK, Light, Transfer, light_shown
 
 DEEP_RGB = "rgb48le"
+_NARROW_ONE = 255 << 8  # what swscale makes of white of limited range, whatever its depth
 # Numbers of ISO/IEC 23091-2.
 _TRANSFERS: dict[int, Transfer] = {16: "PQ", 18: "HLG"}
 _GAMUTS = {9: "BT.2020", 12: "P3"}
@@ -25,7 +27,10 @@ def light_of(frame: VideoFrame) -> Light | None:
     transfer: Transfer = _TRANSFERS.get(int(frame.color_trc), "SDR")
     # PQ and HLG are defined for BT.2020 alone
     gamut = _GAMUTS.get(int(frame.color_primaries), "" if transfer == "SDR" else "BT.2020")
-    return Light(transfer, gamut) if gamut else None
+    if not gamut:
+        return None
+    narrow = not frame.format.is_rgb and frame.color_range != ColorRange.JPEG
+    return Light(transfer, gamut, one=_NARROW_ONE) if narrow else Light(transfer, gamut)
 
 
 @final

@@ -44,11 +44,15 @@ PRIMARIES = {
 @final
 @dataclass(frozen=True, slots=True)
 class Light:
-    """What a source's code values mean: transfer, primaries, and the peak in cd/m2 that the tone curve ends with."""
+    """What a source's code values mean: transfer, primaries, and the peak in cd/m2 that the tone curve ends with.
+
+    `one` is the 16-bit code of 1.
+    """
 
     transfer: Transfer
     gamut: str
     peak: float = WHITE
+    one: int = ONE
 
     @property
     def white(self) -> float:
@@ -114,7 +118,7 @@ def to_bt709(gamut: str) -> Float[np.ndarray, "3 3"]:
 
 def light_shown(codes: Codes, light: Light) -> Colours:
     """cd/m2 of R, G and B; white of SDR is `WHITE`."""
-    values = _decoded(light.transfer)[codes]
+    values = _decoded(light.transfer, light.one)[codes]
     return hlg_shown(values) if light.transfer == "HLG" else values
 
 
@@ -137,8 +141,8 @@ def to_sdr(codes: UInt16[np.ndarray, "y x 3"], light: Light) -> Frame:
 
 
 @lru_cache
-def _decoded(transfer: str) -> Float[np.ndarray, "65536"]:
-    code = np.arange(ONE + 1) / ONE
+def _decoded(transfer: str, one: int) -> Float[np.ndarray, "65536"]:
+    code = np.minimum(np.arange(ONE + 1) / one, 1)
     curve = {"PQ": pq_eotf, "HLG": hlg_scene, "SDR": lambda value: WHITE * value**GAMMA}[transfer]
     return curve(code).astype(np.float32)
 
