@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test test-all families lint check clean
 
 demo: $(STAMP)
-	$(BIN)/rfcodec demo --out demo
+	$(BIN)/rfcodec demo --out demo -y
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 

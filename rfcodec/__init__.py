@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rfcodec.stream.info import StreamInfo
     from rfcodec.stream.playback import DecodedFrames
     from rfcodec.video.reader import ArrayVideo, Video, open_video
+    from rfcodec.video.source import ReadOptions
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ __all__ = [
     "DecodedFrames",
     "Encoded",
     "EncoderConfig",
+    "ReadOptions",
     "RfcodecError",
     "RuntimeConfig",
     "StepReport",
@@ -51,6 +53,7 @@ _HOMES = {
     "rfcodec.stream.info": ("StreamInfo",),
     "rfcodec.stream.playback": ("DecodedFrames",),
     "rfcodec.video.reader": ("ArrayVideo", "Video", "open_video"),
+    "rfcodec.video.source": ("ReadOptions",),
 }
 
 

@@ -28,8 +28,10 @@ from rfcodec.stream.info import Account, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import frames_found, salvage
 from rfcodec.support.speed import parse_speed
+from rfcodec.support.steady import steadily, steady_arithmetic
 from rfcodec.types import Frames, VideoFormat
 from rfcodec.video.inputs import Input, Span, as_video
+from rfcodec.video.outputs import check_outputs
 from rfcodec.video.source import ReadOptions
 
 Setting = str | int | float | bool | Path | np.ndarray | None
@@ -80,10 +82,12 @@ def encode(
     """Encodes frames [A, B) of a video, scaled to (width, height), into the file `out`, a path or a binary file.
 
     A video is a path, bytes or a binary file of a container; an array or a tensor, uint8 RGB t y x 3; PIL pictures; or an
-    object with `format` and `read`. Settings are the fields of StreamConfig and EncoderConfig, with `__` for dots:
-    mode="i2v", bpp=0.05, trajectory__eta=0.9, codebook__memory=8; `steps` is trajectory__steps. `backbone` is a name, a
-    folder, a hub id, a live pipeline of diffusers or an object of the protocol Backbone. `watcher` is told of every coded
-    step. With `measure` every GOP is decoded for its PSNR. Raises ConfigError, InputError, BackboneError, OutputError.
+    object with `format` and `read`. `reading` says how files are read, `fps` the speed of a file or of arrays. Settings are
+    the fields of StreamConfig and EncoderConfig, with `__` for dots: mode="i2v", bpp=0.05, trajectory__eta=0.9,
+    codebook__memory=8; `steps` is trajectory__steps. `backbone` is a name, a folder, a hub id, a live pipeline of diffusers
+    or an object of the protocol Backbone. `watcher` is told of every coded step. With `measure` every GOP is decoded for
+    its PSNR. A file that is there is replaced, unless it is the source. Raises ConfigError, InputError, BackboneError,
+    OutputError.
     """
     named = {name.replace("__", "."): value for name, value in settings.items()}
     if steps is not None:
@@ -94,11 +98,13 @@ def encode(
     elif backbone is not None:
         where = where.model_copy(update={"weights": backbone})
     stream, effort = configure(preset, named)
+    _check_target(out, video, effort)
     reading = reading if fps is None else replace(reading, fps=parse_speed(fps))
     with as_video(video, frames, size, reading) as source:
         return encode_with(source, out, stream, effort, where, watcher, measure=measure)
 
 
+@steady_arithmetic()
 def encode_with(
     video: Input,
     out: str | Path | IO[bytes],
@@ -111,6 +117,7 @@ def encode_with(
 ) -> Encoded:
     """`encode` with settings that are made already; PSNR only if asked for."""
     runtime = runtime or RuntimeConfig()
+    _check_target(out, video, effort)
     ledger, account = _Ledger(_watcher(watcher), measure), Account()
     target = Path(out) if isinstance(out, str | Path) else out
     with as_video(video) as source:
@@ -118,6 +125,19 @@ def encode_with(
         size = write_stream(target, account.passing(units))
         path = target if isinstance(target, Path) else None
         return Encoded(path, size, source.format, account.by_purpose(size), tuple(ledger.bits), ledger.psnr)
+
+
+def _check_target(out: object, video: object, effort: EncoderConfig) -> None:
+    """Raises OutputError where the stream would replace what it is made from."""
+    target, inputs = _place(out), {"source": _place(video), "mask": _place(effort.roi)}
+    if target is not None:
+        check_outputs({"the stream": target}, {what: place for what, place in inputs.items() if place is not None})
+
+
+def _place(given: object) -> str | Path | None:
+    """The path that is given, or that of an open file."""
+    name = getattr(given, "name", None) if hasattr(given, "read") else given
+    return name if isinstance(name, str | Path) else None
 
 
 def compress(video: Input, **settings: Any) -> bytes:
@@ -132,6 +152,7 @@ def decompress(stream: Stream, **settings: Any) -> Frames:
     return np.concatenate([piece.frames for piece in decode(stream, **settings)])
 
 
+@steadily
 def decode(
     stream: Stream,
     *,

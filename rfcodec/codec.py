@@ -136,6 +136,6 @@ def open_encoder(video: VideoFormat, stream: StreamConfig, effort: EncoderConfig
 
 def open_decoder(header: SequenceHeader, runtime: RuntimeConfig) -> Engine:
     """The engine that a header asks for; raises BackboneMismatch on other weights."""
-    backbone = open_backbone(header.backbone, header.backbone_options, runtime, trusted=False)
+    backbone = open_backbone(header.backbone, header.backbone_options, runtime, trusted=False, weights=header.weights)
     check_identity(header, backbone.identity)
     return Engine(header, backbone, TrajectoryFrames)

@@ -111,6 +111,7 @@ class RuntimeConfig(_Config):
     overrides: dict[str, OptionValue] = Field(
         default_factory=dict, description="options of the backbone that this machine sets otherwise than the stream"
     )
+    fetch: bool = Field(default=False, description="whether weights that are not on this machine may be fetched")
     offload: Literal["none", "model", "group", "sequential"] = Field(
         default="none", description="parts of a pipeline that are in main memory until the device needs them"
     )

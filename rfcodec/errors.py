@@ -1,8 +1,29 @@
 """One exception class per way to fail; every message names the value, what is legal and what to do."""
 
+LONGEST_LINE = 2000  # characters of a message, which may quote a file
+
+
+def printable(text: str, most: int = 200) -> str:
+    """`text` in one line of at most `most` characters that a terminal shows as they are, for text that a file holds.
+
+    Control characters, line ends, zero-width ones and those that change the direction of writing become escapes such as
+    \\x1b. What is cut off is counted at the end.
+    """
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: most + 1])
+    if len(shown) <= most and len(text) <= most:
+        return shown
+    ending = f"... ({len(text)} characters)"
+    return shown[: max(most - len(ending), 0)] + ending[:most]
+
 
 class RfcodecError(Exception):
-    """Base of every error that rfcodec raises on purpose."""
+    """Base of every error that rfcodec raises on purpose; its lines are printable, whatever the file that they quote holds."""
+
+    def __init__(self, *lines: object) -> None:
+        super().__init__(*(printable(str(line), LONGEST_LINE) for line in lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class ConfigError(RfcodecError):

@@ -168,7 +168,7 @@ def test_the_command_line_is_frozen():
     """A new knob is a field, reached by --set; a new option here is a decision."""
     command = typer.main.get_command(app)
     assert sorted(command.commands) == sorted(
-        ["encode", "decode", "info", "verify", "calibrate", "sweep", "demo", "backbones", "codebooks", "modes"]
+        ["encode", "decode", "info", "verify", "play", "calibrate", "sweep", "demo", "backbones", "codebooks", "modes"]
     )
     options = [name for parameter in command.commands["encode"].params for name in parameter.opts]
     assert options == [
@@ -188,13 +188,26 @@ def test_the_command_line_is_frozen():
         "--frames",
         "--size",
         "--raw",
+        "--fps",
+        "--vfr",
+        "--stream",
+        "--strict",
+        "--deinterlace",
         "--roi",
         "--preset",
         "--set",
         "--recon",
+        "-i",
+        "--input",
+        "-o",
+        "--output",
+        "--overwrite",
+        "-y",
+        "--force",
         "--device",
         "--threads",
         "--offload",
+        "--fetch",
         "--jobs",
         "--executor",
         "--executor-set",
@@ -216,6 +229,13 @@ def test_the_command_line_is_frozen():
         "--jobs",
         "--executor",
         "--executor-set",
+        "-i",
+        "--input",
+        "-o",
+        "--output",
+        "--overwrite",
+        "-y",
+        "--pad-even",
     ]
     sweeping = [name for parameter in command.commands["sweep"].params for name in parameter.opts]
     assert sweeping == [

@@ -8,12 +8,13 @@ from typing import Any, Generic, Protocol, TypeVar, final, runtime_checkable
 
 from rfcodec import registry
 from rfcodec.config import RuntimeConfig
-from rfcodec.errors import BackboneError, UnknownPlugin
+from rfcodec.errors import BackboneError, BackboneMismatch, UnknownPlugin
 from rfcodec.protocols import AnyBackbone
 from rfcodec.support.words import nearest
+from rfcodec.types import Identity
 
 BACKBONES = "backbones"
-OFFERS = ("describe", "fingerprint", "find", "catalogue")
+OFFERS = ("describe", "fingerprint", "find", "catalogue", "screen")
 
 Options = Mapping[str, str]  # `backbone_options`, names to words
 Size = tuple[int, int, int]  # num_frames, width, height of a GOP
@@ -27,12 +28,14 @@ Facts = Mapping[str, Any]  # what JSON can hold, `geometry` (a Geometry) aside
 class BackboneRequest:
     """What somebody asked for that no plugin is registered as: a name, such as a folder or a hub id, or a live object.
 
-    Where it is not `trusted`, a stream named it. A plugin then opens what is on this machine, or what it knows by name; it
-    fetches nothing else, and runs nothing that comes with a model.
+    Where it is not `trusted`, a stream named it. A plugin then opens what it knows by name and nothing else: no folder, no
+    address, and nothing that comes with a model is run. `weights` is the hash that the model must have, b"" where any will
+    do: a plugin that can tell it beforehand raises BackboneMismatch before it loads anything.
     """
 
     what: object
     trusted: bool = True
+    weights: bytes = b""
 
 
 @runtime_checkable
@@ -72,6 +75,15 @@ class Described(Protocol):
 
 
 @runtime_checkable
+class Screening(Protocol):
+    """An opener some of whose options name files or code, or are for this machine to decide."""
+
+    def screen(self, options: Options, /) -> None:
+        """Raises ConfigError for an option of a stream that the user alone may set."""
+        ...
+
+
+@runtime_checkable
 class Fingerprinted(Protocol):
     """An opener that knows its model without opening it."""
 
@@ -95,7 +107,7 @@ class Offering(Generic[Opened]):
 
 
 def offering(**offers: Offer) -> Callable[[Callable[[RuntimeConfig, Options], Opened]], Offering[Opened]]:
-    """Decorator of an opener: adds `describe`, `fingerprint`, `find` or `catalogue`, as named; UnknownPlugin for others."""
+    """Decorator of an opener: adds what OFFERS lists, as named; UnknownPlugin for others."""
     for name in offers:
         if name not in OFFERS:
             raise UnknownPlugin(f"a backbone offers {name!r}; legal are {', '.join(OFFERS)}{nearest(name, OFFERS)}")
@@ -116,6 +128,15 @@ def find_opener(request: BackboneRequest) -> Opener:
                 refusals.append(str(error))
     said = "; ".join(refusals) or f"there is no backbone {what!r}; installed: {', '.join(sorted(_plugins()))}"
     raise UnknownPlugin(said + (nearest(what, [*registry.names(BACKBONES), *catalogue()]) if isinstance(what, str) else ""))
+
+
+def refuse_other_weights(wanted: bytes, identity: Identity) -> None:
+    """Raises BackboneMismatch where a backbone has not the weights that a stream was made with."""
+    if wanted != identity.weights:
+        raise BackboneMismatch(
+            f"the stream was made with weights {wanted.hex()}, {identity.name} here has {identity.weights.hex()}: name the "
+            "folder or hub id of the weights that wrote the stream with --backbone, or install the release that did"
+        )
 
 
 def catalogue() -> dict[str, Facts]:

@@ -1,6 +1,5 @@
 """The file: signature, version, units, index, end mark; reading in order, by seeking, and from a damaged file."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -77,10 +76,7 @@ def write_stream(target: Path | IO[bytes], units: Iterable[Unit]) -> int:
     if not path.name or path.is_dir():
         raise OutputError(f"cannot write {str(path)!r}: name a file, not a folder")
     with replacing(path) as part, part.open("wb") as file:
-        size = _write_units(file.write, units)
-        file.flush()
-        os.fsync(file.fileno())
-    return size
+        return _write_units(file.write, units)
 
 
 def _write_units(write: Callable[[bytes], int], units: Iterable[Unit]) -> int:

@@ -18,6 +18,7 @@ from rfcodec.cli.options import (
     ClosingSteps,
     Deinterlace,
     Device,
+    Fetch,
     Fps,
     Frames,
     Offload,
@@ -37,6 +38,8 @@ from rfcodec.cli.options import (
     read_options,
     runtime,
 )
+from rfcodec.cli.outputs import Overwrite, may_write
+from rfcodec.cli.play import play
 from rfcodec.cli.sweep import sweep
 from rfcodec.support.command_line import SeveralValues, guarded
 from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
@@ -68,6 +71,7 @@ def _root(
 
 app.command()(encode)
 app.command()(decode)
+app.command()(play)
 
 
 @app.command()
@@ -99,6 +103,7 @@ def verify(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     as_json: AsJson = False,
 ) -> None:
     """Decode, check digests, and measure against the source at the file's size."""
@@ -108,7 +113,9 @@ def verify(
     how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
     reading = read_options(fps, raw, **how)
     shown = {"realism": realism, "closing_steps": closing_steps}
-    where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
+    where = runtime(
+        device, threads, offload, fetch=fetch, weights=backbone, overrides=parse_settings(overrides or []), **shown
+    )
     result = run(source, against, parse_frames(frames), reading, lpips_weights, where)
     verify_report(out, result, as_json)
     if result["digest_ok"] is False:
@@ -137,6 +144,7 @@ def calibrate(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure once how information is spread over time; `encode --set profile=backbone` then needs no pilot pass."""
@@ -150,7 +158,7 @@ def calibrate(
     reading = read_options(fps, raw, **how)
     opened = partial(as_video, size=parse_size(size) if size else None, reading=reading)
     with calibration_watcher(err, silent=as_json) as watch:
-        where = runtime(device, threads, offload)
+        where = runtime(device, threads, offload, fetch=fetch)
         found = measure(clips, stream, where, gops=gops, open_clip=opened, watch=watch)
     calibration_report(out, found, as_json)
 
@@ -166,10 +174,12 @@ def demo(
     bpp: Annotated[float, typer.Option(help="Budget of each mode.")] = 0.05,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames; default: the first 33 or fewer.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this size first.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """All three modes on a real clip: .rfv files, decoded videos, a picture side by side and a table."""
-    from rfcodec.cli.demo import run
+    from rfcodec.cli.demo import files, run
 
+    may_write({path.name: path for path in files(folder)}, {"video": video}, overwrite)
     selected = parse_frames(frames) if frames else None
     run(out, err, video, folder, preset, bpp, selected, parse_size(size) if size else None)
 

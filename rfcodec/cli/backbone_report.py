@@ -109,7 +109,7 @@ def _weight_rows(weights: Facts) -> list[Row]:
     elif weights["folder"]:
         state = f"in part: {weights['folder']} has no weights of {', '.join(weights['missing'])}"
     else:
-        state = "no: they are fetched when first used, where there is a network"
+        state = "no: --fetch fetches them when they are first used, where there is a network"
     return [("weights from", weights["from"]), ("on this machine", state)]
 
 

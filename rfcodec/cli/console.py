@@ -38,7 +38,7 @@ def _progress(console: Console, silent: bool) -> Progress:
 class EncodeProgress(Watcher):
     """A bar over frames, with bytes and dB so far; writes the reconstruction on the way if asked to."""
 
-    def __init__(self, console: Console, video: VideoFormat, recon: Path | None, silent: bool) -> None:
+    def __init__(self, console: Console, video: VideoFormat, recon: str | Path | None, silent: bool) -> None:
         self.size, self.psnr_sum, self.frames = 0, 0.0, 0
         self._progress = _progress(console, silent)
         self._task = self._progress.add_task("encoding", total=float(video.num_frames), news="")
@@ -113,16 +113,16 @@ def encode_report(
 def decode_to_file(
     console: Console,
     source: Path,
-    target: Path,
+    writer: VideoWriter,
     frames: tuple[int | None, int | None],
     partial: bool,
     runtime: RuntimeConfig,
 ) -> None:
-    """Decodes GOP by GOP into a video file."""
+    """Decodes GOP by GOP into what the writer writes."""
     video = api.read_format(source)
     pieces = api.decode(source, frames=frames, partial=partial, runtime=runtime)
     digests: list[bool] = []
-    with _progress(console, False) as progress, VideoWriter(target, video) as writer:
+    with _progress(console, False) as progress, writer:
         task = progress.add_task("decoding", total=float(video.num_frames), news="")
         for piece in pieces:
             writer.write(piece.frames)

@@ -10,6 +10,7 @@ from rfcodec.cli.options import (
     Device,
     ExecutorName,
     ExecutorOptions,
+    Fetch,
     Frames,
     Jobs,
     Offload,
@@ -20,12 +21,18 @@ from rfcodec.cli.options import (
     err,
     runtime,
 )
+from rfcodec.cli.outputs import In, Out, Overwrite, PadEven, may_write, needed, one_place
 from rfcodec.support.words import parse_frames, parse_settings, parse_words
 
 
 def decode(
-    source: Annotated[Path, typer.Argument(metavar="IN.rfv")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help=".mkv (lossless), .mp4 (H.264), .y4m or .yuv")],
+    source: Annotated[str | None, typer.Argument(metavar="IN.rfv")] = None,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="OUT", help=".mkv (lossless), .mp4, .mov, .webm, .gif, .y4m, .yuv; folder/ or %05d.png; - for a pipe."
+        ),
+    ] = None,
     frames: Frames = ":",
     partial: Annotated[bool, typer.Option("--partial", help="Decode what is intact of a damaged file.")] = False,
     realism: Realism = 1.0,
@@ -35,15 +42,27 @@ def decode(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
+    in_option: In = None,
+    out_option: Out = None,
+    overwrite: Overwrite = False,
+    pad_even: PadEven = False,
 ) -> None:
     """Turn a file back into a video."""
+    from rfcodec.api import read_format
     from rfcodec.cli.console import decode_to_file
+    from rfcodec.video.writer import VideoWriter
 
+    source = needed(one_place(source, in_option, "IN"), "IN")
+    target = needed(one_place(target, out_option, "OUT"), "OUT")
+    may_write({"the video": target}, {"stream": source}, overwrite)
     shown = {"realism": realism, "closing_steps": closing_steps}
     shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
     moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
-    where = runtime(device, threads, offload, **moved, **shown, **shared)
-    decode_to_file(err, source, target, parse_frames(frames), partial, where)
+    where = runtime(device, threads, offload, fetch=fetch, **moved, **shown, **shared)
+    selected, stream = parse_frames(frames), Path(source)
+    writer = VideoWriter(target, read_format(stream), pad_even=pad_even, first=selected[0] or 0)
+    decode_to_file(err, stream, writer, selected, partial, where)

@@ -23,6 +23,12 @@ METRICS = ("psnr", "ms_ssim")
 MODES = ("t2v", "i2v", "flf2v")
 LABEL_HEIGHT = 14
 MOST_FRAMES = 33
+PICTURE = "side_by_side.png"
+
+
+def files(folder: Path) -> list[Path]:
+    """What the demonstration writes into the folder."""
+    return [folder / f"{mode}{suffix}" for mode in MODES for suffix in (".rfv", ".mp4")] + [folder / PICTURE]
 
 
 def run(
@@ -53,10 +59,10 @@ def run(
             row, pictures = _one_mode(err, video, folder, preset, mode, bpp, looked_at)
             table.add_row(*row)
             strips.append((f"{mode} {row[3]} bpp {row[4]} dB", pictures))
-    with replacing(folder / "side_by_side.png") as part:
+    with replacing(folder / PICTURE) as part:
         _side_by_side(strips).save(part, "PNG")
     out.print(table)
-    out.print(f"files, videos and side_by_side.png are in {folder}", highlight=False, markup=False)
+    out.print(f"files, videos and {PICTURE} are in {folder}", highlight=False, markup=False)
 
 
 def _first_frames(source: Path) -> tuple[int, int]:

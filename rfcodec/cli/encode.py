@@ -1,5 +1,6 @@
 """The command that codes a video."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from rfcodec.cli.options import (
     Device,
     ExecutorName,
     ExecutorOptions,
+    Fetch,
     Fps,
     Frames,
     Jobs,
@@ -28,13 +30,27 @@ from rfcodec.cli.options import (
     read_options,
     runtime,
 )
+from rfcodec.cli.outputs import (
+    Force,
+    In,
+    Out,
+    Overwrite,
+    may_write,
+    needed,
+    one_place,
+    reporting,
+    stream_file,
+    stream_target,
+)
 from rfcodec.errors import ConfigError
 from rfcodec.support.words import parse_frames, parse_settings, parse_size, parse_words
 
 
 def encode(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")],
-    target: Annotated[Path, typer.Argument(metavar="OUT.rfv", help="File to write.")],
+    source: Annotated[str | None, typer.Argument(metavar="IN", help="Video: mp4, mkv, webm, y4m, raw .yuv ...")] = None,
+    target: Annotated[
+        str | None, typer.Argument(metavar="[OUT.rfv]", help="File to write, - for standard output; default: beside IN.")
+    ] = None,
     mode: Annotated[str | None, typer.Option(help="t2v (default), i2v, flf2v or a plugin.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Budget: bits per pixel of the whole file.")] = None,
     kbps: Annotated[float | None, typer.Option(help="The same budget in kilobits per second.")] = None,
@@ -64,10 +80,15 @@ def encode(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any field: trajectory.steps=8 ...")
     ] = None,
-    recon: Annotated[Path | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
+    recon: Annotated[str | None, typer.Option(help="Also write the encoder's reconstruction (.mkv is lossless).")] = None,
+    in_option: In = None,
+    out_option: Out = None,
+    overwrite: Overwrite = False,
+    force: Force = False,
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
     jobs: Jobs = 1,
     executor: ExecutorName = "local",
     executor_options: ExecutorOptions = None,
@@ -81,6 +102,9 @@ def encode(
     from rfcodec.video.inputs import as_video
     from rfcodec.video.reader import VideoReader
 
+    source = needed(one_place(source, in_option, "IN"), "IN")
+    target = stream_target(source, one_place(target, out_option, "OUT"), force)
+    may_write({"the stream": target, "--recon": recon}, {"source": source, "--roi": roi}, overwrite)
     named = {
         "mode": mode,
         "bpp": bpp,
@@ -101,15 +125,18 @@ def encode(
     reading = read_options(fps, raw, **how)
     stream, effort = configure(preset, chosen)
     with (
-        as_video(source, parse_frames(frames), parse_size(size) if size else None, reading) as video,
+        as_video(Path(source), parse_frames(frames), parse_size(size) if size else None, reading) as video,
         EncodeProgress(err, video.format, recon, silent=as_json) as watcher,
+        stream_file(target) as file,
     ):
         if caption is not None:
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device, silent=as_json)})
         shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
-        result = encode_with(video, target, stream, effort, runtime(device, threads, offload, **shared), watcher)
+        where = runtime(device, threads, offload, fetch=fetch, **shared)
+        result = encode_with(video, file, stream, effort, where, watcher)
     found = video.report if isinstance(video, VideoReader) else SourceReport(video.format.num_frames)
-    encode_report(out, result, watcher, stream.mode, found, as_json)
+    with reporting(target):
+        encode_report(out, replace(result, path=Path(target)), watcher, stream.mode, found, as_json)
 
 
 def _caption(video: Any, model: str, device: str, silent: bool) -> str:

@@ -38,6 +38,9 @@ ExecutorName = Annotated[str, typer.Option("--executor", help="Where those run: 
 ExecutorOptions = Annotated[
     list[str] | None, typer.Option("--executor-set", metavar="NAME=VALUE", help="address=auto, gpus=1, slurm_partition=...")
 ]
+Fetch = Annotated[
+    bool, typer.Option("--fetch", help="Fetch weights that are not on this machine: gigabytes, see `backbones show`.")
+]
 Where = Annotated[
     str | None, typer.Option("--backbone", help="Where the weights are, if not where the file says: folder or hub id.")
 ]

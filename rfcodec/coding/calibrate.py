@@ -15,6 +15,7 @@ from rfcodec.coding.intra import TrajectoryFrames
 from rfcodec.config import RuntimeConfig, StreamConfig
 from rfcodec.errors import FrameRangeError
 from rfcodec.protocols import Backbone
+from rfcodec.support.steady import steady_arithmetic
 from rfcodec.types import InformationProfile
 from rfcodec.video.inputs import as_video
 from rfcodec.video.reader import Video
@@ -37,6 +38,7 @@ class Calibration:
         return information(self.profile)
 
 
+@steady_arithmetic()
 def calibrate(
     clips: Sequence[Path],
     stream: StreamConfig,

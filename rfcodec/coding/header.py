@@ -7,22 +7,24 @@ from dataclasses import fields as dataclass_fields
 import torch
 
 from rfcodec import registry
-from rfcodec.backbones.openers import BackboneRequest, find_opener
+from rfcodec.backbones.openers import BackboneRequest, Screening, find_opener, refuse_other_weights
 from rfcodec.bitstream import fields
 from rfcodec.bitstream.headers import SequenceHeader, TrajectoryHeader, write_aspect
 from rfcodec.config import RuntimeConfig, StreamConfig
-from rfcodec.errors import BackboneMismatch, ConfigError
+from rfcodec.errors import ConfigError
 from rfcodec.protocols import AnyBackbone, Backbone
 from rfcodec.support.words import nearest
 from rfcodec.types import Identity, VideoFormat
 
 
-def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool = True) -> AnyBackbone:
+def open_backbone(
+    name: str, options: str, runtime: RuntimeConfig, trusted: bool = True, weights: bytes = b""
+) -> AnyBackbone:
     """The backbone that a name stands for: a registered one or, if none is, what a plugin finds under it.
 
     `options` are those of the stream, a `name=value` a line. What `runtime` says of weights and options goes before.
-    `trusted` is False for a name that comes from a stream: see BackboneRequest. Raises UnknownPlugin, ConfigError,
-    BackboneError.
+    `trusted` is False for a name and options that come from a stream, and `weights` the hash that it tells: see
+    BackboneRequest. Raises UnknownPlugin, ConfigError, BackboneError.
     """
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
@@ -30,9 +32,11 @@ def open_backbone(name: str, options: str, runtime: RuntimeConfig, trusted: bool
     if isinstance(found, Backbone) and not isinstance(found, type):
         return found
     found = os.fspath(found) if isinstance(found, os.PathLike) else found
-    chosen = read_options(options) | {key: str(value) for key, value in runtime.overrides.items()}
-    request = BackboneRequest(found, trusted=trusted or runtime.weights is not None)
-    return find_opener(request)(runtime, chosen)
+    told, ours = read_options(options), {key: str(value) for key, value in runtime.overrides.items()}
+    opener = find_opener(BackboneRequest(found, trusted or runtime.weights is not None, weights))
+    if not trusted and isinstance(opener, Screening):
+        opener.screen({key: value for key, value in told.items() if key not in ours})
+    return opener(runtime, told | ours)
 
 
 def read_options(text: str) -> dict[str, str]:
@@ -84,9 +88,4 @@ def make_header(video: VideoFormat, stream: StreamConfig, backbone: AnyBackbone)
 
 def check_identity(header: SequenceHeader, identity: Identity) -> None:
     """Raises BackboneMismatch on other weights; whether another arithmetic matters, digests say."""
-    if header.weights != identity.weights:
-        raise BackboneMismatch(
-            f"the stream was made with {header.backbone} weights {header.weights.hex()}, "
-            f"{identity.name} here has {identity.weights.hex()}: name the folder or hub id of the weights that wrote the "
-            "stream with --backbone, or install the release that did"
-        )
+    refuse_other_weights(header.weights, identity)

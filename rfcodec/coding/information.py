@@ -79,8 +79,7 @@ def store_profile(header: SequenceHeader, profile: InformationProfile, gops: int
     file = profile_file(header)
     table = {"backbone": header.backbone, "gops": gops, "log_snr": profile.log_snr, "mmse": profile.mmse}
     try:
-        with replacing(file) as part:
-            file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file, parents=True) as part:
             part.write_text(json.dumps(table) + "\n")
     except OutputError as error:
         raise OutputError(f"{file} cannot be written ({error}): set RFCODEC_CACHE to a folder that can") from error

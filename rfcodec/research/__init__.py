@@ -17,7 +17,8 @@ types       `NoiseAddress`, `Identity`, `InformationProfile`, `GopSpan`, `VideoF
             `Latents`, `Shape`; errors: `BudgetTooSmall`
 
 `rfcodec.research.models` builds pretrained architectures with random weights, `rfcodec.research.training` has the clips
-that tiny was trained on. Names here follow the code: they change with it, where those of `rfcodec` do not.
+that tiny was trained on, `rfcodec.research.tiny` its parts. Names here follow the code: they change with it, where those
+of `rfcodec` do not.
 """
 
 from rfcodec import registry

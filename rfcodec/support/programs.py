@@ -52,7 +52,7 @@ def run(command: Sequence[str], folder: Path | None = None, environment: Mapping
         raise AnchorError(f"cannot be started: {getattr(error, 'strerror', None) or error}: {shown}") from error
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()[-LINES_SHOWN:]
-        raise AnchorError("\n".join([f"ended with status {done.returncode}: {shown}", *lines]))
+        raise AnchorError(f"ended with status {done.returncode}: {shown}", *lines)
     return done.stdout
 
 

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from rfcodec.errors import ConfigError
+from rfcodec.errors import printable as printable
 from rfcodec.support.speed import parse_speed
 
 if TYPE_CHECKING:

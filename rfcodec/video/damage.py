@@ -11,8 +11,9 @@ from av.video.stream import VideoStream
 
 from rfcodec.video.source import Decoding
 
-# a container's duration may be rounded, or end with the start of the last frame
-_MISSED = Fraction(9, 10)
+# Frames that a container's duration must go beyond what is there: it may be rounded, and an avi of reordered frames counts
+# packets that only make room for them.
+_MISSED, _MISSED_REORDERED = Fraction(9, 10), 3
 
 
 @final
@@ -65,7 +66,8 @@ def missing_packets(
     if duration is None:
         return None
     missing = (duration - covered) * rate
-    return round(missing) if missing >= _MISSED else 0
+    least = _MISSED_REORDERED if kind == "avi" and stream.codec_context.has_b_frames else _MISSED
+    return round(missing) if missing >= least else 0
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:

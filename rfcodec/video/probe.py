@@ -109,7 +109,7 @@ def _speed(source: Source) -> _Speed:
             size += packet.size
             if size > _BYTES:
                 break
-        return _Speed(frame_rate(stream.guessed_rate, sorted(set(times)), stream.time_base), said)
+        return _Speed(frame_rate(stream.guessed_rate or None, sorted(set(times)), stream.time_base), said)
 
 
 @final
@@ -148,7 +148,8 @@ def _look(source: Source, stop: int | None, rate: Fraction) -> _Look:
             meter.add(frame, _colour(source.path, first))
         if first is None or last is None:
             raise VideoReadError(f"{source.path}: holds no frames that can be read")
-        begins.append(timeline.place(_end(last) if clocked else None))
+        # shown once at the least, however short it is said to be
+        begins.append(max(begins[-1] + 1, timeline.place(_end(last) if clocked else None)))
         missing = missing_packets(container, stream, decoding, (_time(first) or 0) + begins[-1] / rate, rate)
         found = report(decoding, missing)
         return _Look(
@@ -157,7 +158,7 @@ def _look(source: Source, stop: int | None, rate: Fraction) -> _Look:
 
 
 def _time(frame: VideoFrame) -> Fraction | None:
-    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+    return frame.pts * frame.time_base if frame.pts is not None and frame.time_base else None
 
 
 def _end(frame: VideoFrame) -> Fraction | None:
@@ -201,7 +202,7 @@ def _check_damage(source: Source, found: SourceReport) -> None:
     if not found.damaged:
         return
     if source.reading.strict:
-        raise VideoReadError(f"{source.path}: damaged: {found}; read it without --strict, or as frames 0:{found.read}")
+        raise VideoReadError(f"{source.path}: damaged: {found}; without --strict these are used")
     warnings.warn(f"{source.path}: damaged or cut short: {found}", DamageWarning, stacklevel=2)
 
 

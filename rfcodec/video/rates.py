@@ -12,6 +12,7 @@ from rfcodec.video.source import DEFAULT_FPS
 
 CLOSE = Fraction(1, 1000)
 HALF = Fraction(1, 2)
+MOST_USUAL = 1000  # frames per second
 ROUNDING = 1e-6  # of float64, in ticks
 
 
@@ -24,7 +25,7 @@ def frame_rate(said: Fraction | None, times: Sequence[Fraction], tick: Fraction)
     steps = sorted(b - a for a, b in pairwise(times))
     if steps and (said is None or said * max(steps[0] - tick, 0) > 1):
         said = 1 / median(steps)  # what is said is the rate of a clock, of which no two frames make use
-    if said is None:
+    if said is None or (not steps and said > MOST_USUAL):
         return DEFAULT_FPS
     rates = _usual(said, tick)
     fitting = [rate for rate in (*rates, said) if len(times) > 1 and _agrees(times, rate, tick)]
@@ -37,7 +38,7 @@ def _usual(rate: Fraction, tick: Fraction) -> list[Fraction]:
     """Whole numbers and those times 1000/1001 whose periods are that of the rate to within a tick, the nearest first."""
     period = 1 / rate
     low, high = 1 / (period + tick), 1 / max(period - tick, period / 2)
-    whole = range(int(low), int(high * Fraction(1001, 1000)) + 2)
+    whole = range(int(low), min(int(high * Fraction(1001, 1000)) + 1, MOST_USUAL) + 1)
     found = {Fraction(number) * scale for number in whole for scale in (1, Fraction(1000, 1001))}
     return sorted((usual for usual in found if low <= usual <= high), key=lambda usual: abs(usual - rate))
 

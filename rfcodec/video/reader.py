@@ -129,10 +129,13 @@ def open_video(
 ) -> VideoReader:
     """Opens frames A <= i < B of a video file, `frames = (A, B)`; a None stands for the clip's own end.
 
-    size = (width, height) scales with Lanczos; `reading` says what the file does not or where it is wrong. Matrix and
-    range of YCbCr are those of the stream's tags; untagged: BT.709 from 720 lines on, else BT.601, limited range.
-    Pictures are taken as stored: rotation and sample aspect ratio are not applied. Frames are counted by decoding up to B,
-    since containers count packets, guess or say nothing; a clip that does not say its speed has 25 frames per second.
+    size = (width, height) scales with Lanczos, and pixels get the aspect that leaves the picture's as it is. `reading` says
+    what the file does not say or where it is wrong. Matrix and range of YCbCr are those of the stream's tags; untagged:
+    BT.709 from 720 lines on, else BT.601, limited range. Frames are those that a player shows: upright, progressive, at a
+    constant rate. What is done for that is told to the logger "rfcodec.video". Frames are counted by decoding up to B,
+    since containers count packets, guess or say nothing; a clip that does not say its speed has 25 frames per second. A
+    damaged file is a DamageWarning, and what `report` of the reader says.
+
     Raises VideoReadError, FrameRangeError (which names the number of frames) or FrameSizeError.
     """
     source = Source(Path(path), reading)

@@ -42,7 +42,9 @@ def coded(models, cli, in_a_fresh_process, big_clip, tmp_path_factory):
         out, recon = folder / f"{mode}.rfv", folder / f"{mode}-recon.mkv"
         arguments = ["encode", big_clip, out, "--backbone", model, "--mode", mode, "--bpp", BPP[mode], "--recon", recon]
         told[mode] = ok(cli(*arguments, *FEW, "--json"))
-    calls = [["decode", folder / f"{mode}.rfv", folder / f"{mode}.mkv"] for mode in models]
+    calls = [
+        ["decode", folder / f"{mode}.rfv", folder / f"{mode}.mkv", "--backbone", model] for mode, model in models.items()
+    ]
     decoded = in_a_fresh_process(calls, env={"HF_HUB_OFFLINE": "1"})
     return folder, {mode: (told[mode], outcome) for mode, outcome in zip(models, decoded, strict=True)}
 
@@ -61,7 +63,7 @@ def test_a_moved_model_is_found_by_option_and_another_one_is_refused(models, cli
     out = tmp_path / "out.rfv"
     ok(cli("encode", big_clip, out, "--backbone", home, "--bytes", 900, *FEW))
     moved = home.rename(tmp_path / "there")
-    lost = cli("decode", out, tmp_path / "out.mkv")
+    lost = cli("decode", out, tmp_path / "out.mkv", "--backbone", home)
     assert (lost.status, "here" in lost.err, "save_pretrained" in lost.err) == (1, True, True)
     assert "2 of 2" in ok(cli("decode", out, tmp_path / "out.mkv", "--backbone", moved)).err
     other = cli("decode", out, tmp_path / "other.mkv", "--backbone", models["i2v"])
@@ -75,10 +77,10 @@ def test_another_precision_decodes_with_a_warning_and_a_verdict(models, cli, big
     out, recon = tmp_path / "out.rfv", tmp_path / "recon.mkv"
     arguments = ["encode", big_clip, out, "--backbone", models["t2v"], "--bytes", 900, *FEW, "--recon", recon]
     ok(cli(*arguments, "--set", "backbone_options.dtype=bfloat16"))
-    same = ok(cli("decode", out, tmp_path / "same.mkv"))
+    same = ok(cli("decode", out, tmp_path / "same.mkv", "--backbone", models["t2v"]))
     assert "warning" not in same.err
     assert np.array_equal(load(tmp_path / "same.mkv"), load(recon))
-    outcome = ok(cli("decode", out, tmp_path / "out.mkv", "--override", "dtype=float32"))
+    outcome = ok(cli("decode", out, tmp_path / "out.mkv", "--backbone", models["t2v"], "--override", "dtype=float32"))
     err = " ".join(outcome.err.split())
     assert "bfloat16" in err
     assert "float32" in err
@@ -102,7 +104,7 @@ def test_options_stand_in_the_stream_and_bind_the_decoder(options, models, cli, 
     out = tmp_path / "out.rfv"
     settings = [word for name, value in options.items() for word in ("--set", f"backbone_options.{name}={value}")]
     ok(cli("encode", big_clip, out, "--backbone", models["t2v"], "--bytes", 900, "--prompt", "a ship", *FEW, *settings))
-    assert "2 of 2" in ok(cli("decode", out, tmp_path / "out.mkv")).err
+    assert "2 of 2" in ok(cli("decode", out, tmp_path / "out.mkv", "--backbone", models["t2v"])).err
     words = json.loads(cli("info", out, "--json").out)["header"]["backbone_options"]
     assert words == "\n".join(f"{name}={value}" for name, value in sorted(options.items()))
 
@@ -118,7 +120,7 @@ def test_the_prompt_changes_the_stream_and_the_empty_one_needs_no_text_encoder(m
     encoder = model / "text_encoder"
     hidden = encoder.rename(tmp_path / "hidden")
     try:
-        assert "2 of 2" in ok(cli("decode", tmp_path / "0.rfv", tmp_path / "0.mkv")).err
+        assert "2 of 2" in ok(cli("decode", tmp_path / "0.rfv", tmp_path / "0.mkv", "--backbone", model)).err
     finally:
         hidden.rename(encoder)
 
@@ -126,7 +128,7 @@ def test_the_prompt_changes_the_stream_and_the_empty_one_needs_no_text_encoder(m
 def test_a_group_offloaded_decoder_computes_the_same(models, cli, big_clip, tmp_path):
     out = tmp_path / "out.rfv"
     ok(cli("encode", big_clip, out, "--backbone", models["t2v"], "--bytes", 900, *FEW))
-    assert "2 of 2" in ok(cli("decode", out, tmp_path / "out.mkv", "--offload", "group")).err
+    assert "2 of 2" in ok(cli("decode", out, tmp_path / "out.mkv", "--backbone", models["t2v"], "--offload", "group")).err
 
 
 @pytest.mark.parametrize(
@@ -169,11 +171,11 @@ def test_a_lost_gop_costs_its_neighbour_alone(name, length, cli, make_clip, save
     out, whole = tmp_path / "out.rfv", tmp_path / "whole.mkv"
     gop = ["--gop", length, "--set", "trajectory.steps=5", "--set", "trajectory.ode_tail=2"]
     ok(cli("encode", clip, out, "--backbone", model, "--mode", "flf2v", "--bytes", 5000, *gop))
-    ok(cli("decode", out, whole))
+    ok(cli("decode", out, whole, "--backbone", model))
     data = bytearray(out.read_bytes())
     data[json.loads(cli("info", out, "--json").out)["bytes_by_purpose"]["sequence header"] + 60] ^= 255
     out.write_bytes(data)
-    damaged = ok(cli("decode", out, tmp_path / "part.mkv", "--partial"))
+    damaged = ok(cli("decode", out, tmp_path / "part.mkv", "--partial", "--backbone", model))
     # the second GOP continues the last frame of the lost one, and this model cannot do without
     assert damaged.err.count("warning: GOP") == 2
     kept = slice(2 * length - 1, None)

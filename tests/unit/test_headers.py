@@ -7,7 +7,16 @@ import pytest
 from pydantic import ValidationError
 
 from rfcodec.bitstream import fields
-from rfcodec.bitstream.headers import MOST_PIXELS, EndMark, GopHeader, SequenceHeader, StillHeader, TrajectoryHeader
+from rfcodec.bitstream.headers import (
+    MOST_PIXELS,
+    EndMark,
+    GopHeader,
+    SequenceHeader,
+    StillHeader,
+    TrajectoryHeader,
+    read_aspect,
+    write_aspect,
+)
 from rfcodec.coding.engine import Engine
 from rfcodec.coding.header import make_header, open_backbone
 from rfcodec.coding.intra import TrajectoryFrames
@@ -52,6 +61,37 @@ def test_a_header_is_a_few_dozen_bytes():
     assert len(fields.write(HEADER)) < 100
     gop = GopHeader(3, 9000, tuple(range(100, 290, 10)), bytes(4))
     assert len(fields.write(gop)) < 40
+
+
+@pytest.mark.parametrize("aspect", [(16, 11), (11, 16), (1, 65535), (65535, 1), (64, 45)])
+def test_the_aspect_of_pixels_comes_back(aspect):
+    video = replace(FORMAT, sample_aspect=Fraction(*aspect))
+    header = make_header(video, StreamConfig(backbone="gaussian"), BACKBONE)
+    found = fields.read_whole(SequenceHeader, fields.write(header))
+    assert (found, found.format) == (header, video)
+
+
+def test_square_pixels_cost_no_byte_and_others_ten():
+    aspect = make_header(replace(FORMAT, sample_aspect=Fraction(16, 11)), StreamConfig(backbone="gaussian"), BACKBONE)
+    assert HEADER.extensions == ()
+    assert aspect.extensions == (("aspect", bytes([16, 11])),)
+    assert len(fields.write(aspect)) == len(fields.write(HEADER)) + 10
+
+
+@pytest.mark.parametrize(
+    ("aspect", "near"), [((100003, 100000), (1, 1)), ((10**9, 3), (65535, 1)), ((3, 10**9), (1, 65535))]
+)
+def test_an_aspect_that_does_not_fit_is_brought_near(aspect, near):
+    assert read_aspect(write_aspect(Fraction(*aspect))) == pytest.approx(Fraction(*near), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\1", b"\0\1", b"\1\0", b"\1\1", b"\2\4", b"\3\2\1", b"\x80\x80\4\1", b"\x81\0\2", b"\xff" * 9]
+)
+def test_an_aspect_that_is_none_is_an_invalid_field(payload):
+    plain = fields.write(HEADER)
+    with pytest.raises(InvalidField):
+        fields.read_whole(SequenceHeader, plain + b"\6aspect" + bytes([len(payload)]) + payload)
 
 
 def test_the_header_gives_back_the_format():

@@ -323,7 +323,7 @@ def cut(path, keep):
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.8])
 def test_an_mp4_without_its_index(tmp_path, keep):
     with pytest.raises(VideoReadError, match="cannot be read as video"):
-        open_video(cut(write(tmp_path / "o.mp4", counting(6)), keep))
+        open_video(cut(in_mp4(tmp_path / "o.mp4", counting(6), ""), keep))
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".y4m"])
@@ -340,9 +340,9 @@ def test_truncated_files_give_their_whole_frames_or_an_error(tmp_path, suffix):
         assert np.array_equal(found[:-1], whole[: len(found) - 1]), keep
 
 
-def fast_start(path, frames):
-    """An mp4 with its index in front, which opens whatever is cut off behind."""
-    with av.open(path, "w", options={"movflags": "faststart"}) as container:
+def in_mp4(path, frames, flags="faststart"):
+    """An mp4; with its index in front it opens whatever is cut off behind."""
+    with av.open(path, "w", options={"movflags": flags}) as container:
         stream = container.add_stream("libx264", rate=25, options={"qp": "10"})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -355,7 +355,7 @@ def fast_start(path, frames):
 @pytest.mark.parametrize("keep", [0.3, 0.5, 0.8])
 def test_of_a_damaged_file_the_frames_named_can_be_read(tmp_path, keep):
     noise = np.random.default_rng(4).integers(0, 256, (30, 48, 64, 3), np.uint8)
-    path = fast_start(tmp_path / "noise.mp4", noise)
+    path = in_mp4(tmp_path / "noise.mp4", noise)
     whole = read_all(path)
     cut(path, keep)
     try:

@@ -1,20 +1,23 @@
 """Who a model is: a hash over the tensors of the parts that compute velocities and latents."""
 
 import hashlib
+import inspect
 import json
 import mmap
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from rfcodec.backbones.diffusers.untyped import Pipeline
+from rfcodec.backbones.diffusers.library import diffusers
+from rfcodec.backbones.diffusers.untyped import Arguments, Pipeline
 from rfcodec.errors import MissingWeights
 
 SAMPLES = 32  # values taken of each tensor, evenly spread
@@ -22,6 +25,8 @@ DIGEST_BYTES = 8
 VARIANT = re.compile(r"\.(fp16|bf16|fp32|fp8|ema)(-\d+-of-\d+)?\.safetensors$|-\d+-of-\d+\.\w+\.safetensors$")
 NOT_HASHED = ("text_encoder", "tokenizer", "scheduler", "feature_extractor", "image_processor", "safety", "vocoder")
 SETTINGS = ("latents_mean", "latents_std", "scaling_factor", "shift_factor", "boundary_ratio", "expand_timesteps")
+LONGEST_HEADER = 100_000_000  # bytes, as the format has it
+SECOND_EXPERT = "transformer_2"
 TORCH_TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -91,10 +96,35 @@ def settings_of(pipe: Pipeline) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
     """The settings that change what the same tensors compute, as if they were tensors."""
     owners = {"pipeline": pipe} | {name: part for name, part in pipe.components.items() if is_hashed(name)}
     for owner, part in owners.items():
-        for name in SETTINGS:
-            value = getattr(getattr(part, "config", None), name, None)
-            if value:
-                yield f"{owner}.config.{name}", (), repr(value).encode()
+        yield from _settings(owner, lambda name, part=part: getattr(getattr(part, "config", None), name, None))
+
+
+def folder_settings(folder: Path, index: Arguments, kind: Pipeline) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """`settings_of` of the pipeline of a model folder, from its JSON files and the defaults of its classes.
+
+    Nothing is loaded, so that a model is known before it is.
+    """
+    parts = {part: entry[1] for part, entry in index.items() if isinstance(entry, list) and entry[0]}
+    one_expert = {} if SECOND_EXPERT in parts else {"boundary_ratio": None}
+    yield from _settings("pipeline", _told(kind, index | one_expert))
+    for part, name in parts.items():
+        file = folder / part / "config.json"
+        if is_hashed(part) and file.is_file():
+            yield from _settings(part, _told(getattr(diffusers, name, None), json.loads(file.read_text())))
+
+
+def _settings(owner: str, told: Callable[[str], object]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    for name in SETTINGS:
+        if value := told(name):
+            yield f"{owner}.config.{name}", (), repr(value).encode()
+
+
+def _told(kind: Any, config: Arguments) -> Callable[[str], object]:
+    """A setting by name: what the file says, else the default of the class, which says what settings there are."""
+    if kind is None:
+        return config.get
+    legal = inspect.signature(kind.__init__).parameters
+    return lambda name: config.get(name, legal[name].default) if name in legal else None
 
 
 def module_tensors(components: Mapping[str, object]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
@@ -120,10 +150,14 @@ def _bytes(values: Tensor) -> bytes:
 def _file_tensors(path: Path) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         size = struct.unpack("<Q", data[:8])[0]
+        if size > min(len(data) - 8, LONGEST_HEADER):
+            raise MissingWeights(f"{path} is no safetensors file: its header tells of {size} bytes")
         for name, entry in json.loads(data[8 : 8 + size]).items():
             if name == "__metadata__":
                 continue
             begin, end = (8 + size + offset for offset in entry["data_offsets"])
+            if not 8 + size <= begin <= end <= len(data):
+                raise MissingWeights(f"{path} ends before its tensor {name!r}: fetch it again")
             shape = tuple(entry["shape"])
             count = int(np.prod(shape)) if shape else 1
             width = (end - begin) // max(count, 1)

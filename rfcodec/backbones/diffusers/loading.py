@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from rfcodec.backbones.diffusers.families import family_of, full_name, pipeline_class, sibling
 from rfcodec.backbones.diffusers.identity import (
+    folder_settings,
     folder_tensors,
     gguf_tensors,
     is_hashed,
@@ -30,6 +31,7 @@ from rfcodec.backbones.diffusers.prompts import Encoder, PromptMemo, no_encoder
 from rfcodec.backbones.diffusers.sources import LIVE, Source
 from rfcodec.backbones.diffusers.specs import PipelineSpec, all_specs
 from rfcodec.backbones.diffusers.untyped import Pipeline, Settings
+from rfcodec.backbones.openers import refuse_other_weights
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, ConfigError, MissingWeights
 from rfcodec.support.cache import cache_folder
@@ -50,23 +52,21 @@ AT_LOAD = (
 TEXT_PARTS = ("text_encoder", "tokenizer", "image_processor", "feature_extractor", "processor", "scheduler", "guider")
 
 
-def open_source(runtime: RuntimeConfig, options: Mapping[str, str], source: Source, trusted: bool) -> DiffusersBackbone:
+def open_source(
+    runtime: RuntimeConfig, options: Mapping[str, str], source: Source, trusted: bool, weights: bytes = b""
+) -> DiffusersBackbone:
     """The backbone of a named checkpoint, hub id or model folder.
 
-    A source that is not `trusted` was named by a stream: of the hub, named checkpoints alone are fetched, and a spec in
-    the folder is not read. Raises MissingWeights, BackboneError for a pipeline of no known family or a folder that is no
-    model, ConfigError for options.
+    Of a source that is not `trusted`, which a stream named, a spec in the folder is not read. Files whose hash is not
+    `weights` (b"": any) are not loaded. Raises MissingWeights, BackboneMismatch, BackboneError for a pipeline of no known
+    family or a folder that is no model, ConfigError for options.
     """
     chosen = DiffusersOptions.read(options)
-    if not trusted and "hub" in chosen.attention_backend:
-        raise ConfigError(
-            f"the stream asks for the attention backend {chosen.attention_backend}, which is fetched: --override it"
-        )
-    folder = source.folder(fetch=trusted or source.checkpoint is not None)
+    folder = source.folder(runtime.fetch)
     try:
         with LOADING:
-            return _open_folder(folder, source, runtime, chosen, all_specs(folder, trusted))
-    except (TypeError, AttributeError, KeyError, ValueError, struct.error) as error:
+            return _open_folder(folder, source, runtime, chosen, all_specs(folder, trusted), weights)
+    except (OSError, TypeError, AttributeError, KeyError, ValueError, struct.error) as error:
         raise BackboneError(f"{folder} is no model that can be opened: {error!r}") from error
 
 
@@ -85,17 +85,23 @@ def open_live(pipe: Pipeline, words: Mapping[str, str]) -> DiffusersBackbone:
 
 
 def _open_folder(
-    folder: Path, source: Source, runtime: RuntimeConfig, options: DiffusersOptions, known: tuple[PipelineSpec, ...]
+    folder: Path,
+    source: Source,
+    runtime: RuntimeConfig,
+    options: DiffusersOptions,
+    known: tuple[PipelineSpec, ...],
+    wanted: bytes,
 ) -> DiffusersBackbone:
     parts = source.parts(folder)
-    opened = _LoadedPipeline(
-        folder, parts, full_name(options.pipeline or source.pipeline(folder), known), (runtime, options)
-    )
+    kind = full_name(options.pipeline or source.pipeline(folder), known)
+    tensors = chain(folder_tensors(folder, [name for name in parts if is_hashed(name)]), gguf_tensors(options.gguf))
+    weights = weights_digest(chain(tensors, folder_settings(folder, source.index(folder), pipeline_class(kind))))
+    if wanted:
+        refuse_other_weights(wanted, Identity(source.name, weights, ""))
+    opened = _LoadedPipeline(folder, parts, kind, (runtime, options))
     specs = family_of(opened.pipe, known)
     if source.takes():
         specs = tuple(spec.only(source.takes()) for spec in specs)
-    tensors = chain(folder_tensors(folder, [name for name in parts if is_hashed(name)]), gguf_tensors(options.gguf))
-    weights = weights_digest(chain(tensors, settings_of(opened.pipe)))
     text = weights_digest(folder_tensors(folder, [name for name in parts if name.startswith("text_encoder")], empty=True))
     prompts = PromptMemo(opened.encoder, f"{weights.hex()} {options.dtype}", text.hex(), cache_folder() / "embeddings")
     identity = Identity(source.name, weights, arithmetic(opened.pipe, options, specs))
@@ -173,7 +179,8 @@ def require_parts(folder: Path, parts: list[str]) -> None:
 def _load(kind: Pipeline, folder: Path, options: DiffusersOptions, parts: Settings) -> Pipeline:
     try:
         with bars_on_terminals():
-            return kind.from_pretrained(folder, local_files_only=True, **load_settings(folder, options, parts))
+            safely = {"local_files_only": True, "use_safetensors": True}
+            return kind.from_pretrained(folder, **safely, **load_settings(folder, options, parts))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError) as error:
         kind_of_error = MissingWeights if isinstance(error, OSError | SafetensorError) else BackboneError
         raise kind_of_error(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error

@@ -26,7 +26,7 @@ class PretrainedPipelines:
         """What opens a named checkpoint, a hub id, a model folder or a live pipeline."""
         what, library = request.what, sys.modules.get("diffusers")
         if isinstance(what, str):
-            return NamedPipeline(find_source(what), request.trusted)
+            return NamedPipeline(find_source(what, request.trusted), request.trusted, request.weights)
         # there is no live pipeline before the library is imported
         if library is None or not isinstance(what, library.DiffusionPipeline):
             raise UnknownPlugin(
@@ -51,16 +51,23 @@ class PretrainedPipelines:
 @final
 @dataclass(frozen=True)
 class NamedPipeline:
-    """Opens a pipeline by name; one that a stream named is not `trusted`."""
+    """Opens a pipeline by name; one that a stream named is not `trusted`. `weights` is the hash it must have, or b""."""
 
     source: Source
     trusted: bool
+    weights: bytes = b""
 
     def __call__(self, runtime: RuntimeConfig, options: Options) -> AnyBackbone:
         """The backbone; raises MissingWeights, BackboneError or ConfigError."""
         from rfcodec.backbones.diffusers.loading import open_source
 
-        return open_source(runtime, options, self.source, self.trusted)
+        return open_source(runtime, options, self.source, self.trusted, self.weights)
+
+    def screen(self, options: Options) -> None:
+        """Raises ConfigError for options that name files or code, or have something fetched or compiled."""
+        from rfcodec.backbones.diffusers.options import refuse_machine_options
+
+        refuse_machine_options(options)
 
     def describe(self, options: Options, size: Size) -> Facts:
         """What it takes, needs and costs, whose it is, and whether it is here; raises MissingWeights."""
@@ -90,3 +97,9 @@ class LivePipeline:
         from rfcodec.backbones.diffusers.loading import open_live
 
         return open_live(self.pipe, options)
+
+    def screen(self, options: Options) -> None:
+        """Raises ConfigError for options that name files or code, or have something fetched or compiled."""
+        from rfcodec.backbones.diffusers.options import refuse_machine_options
+
+        refuse_machine_options(options)

@@ -1,10 +1,13 @@
 """The options of a pretrained pipeline: all that a decoder must repeat to compute the same numbers."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from rfcodec.backbones.diffusers.specs import all_specs
 from rfcodec.backbones.options import BackboneOptions
+from rfcodec.errors import ConfigError
 
 
 class DiffusersOptions(BackboneOptions):
@@ -64,3 +67,21 @@ class DiffusersOptions(BackboneOptions):
             if name not in quiet and value != field.default:
                 words.append(f"{name}={value:d}" if isinstance(value, bool) else f"{name}={value}")
         return " ".join(words)
+
+
+def refuse_machine_options(options: Mapping[str, str]) -> None:
+    """Raises ConfigError for an option of a stream that opens a file, fetches or builds code, or loads a foreign class."""
+    asked = DiffusersOptions.read(options)
+    known = {"", *(spec.pipeline.rpartition(":")[2] for spec in all_specs())}
+    refused = {
+        "gguf": bool(asked.gguf),
+        "compile": asked.compile,
+        "attention_backend": "hub" in asked.attention_backend,
+        "pipeline": asked.pipeline not in known,
+    }
+    for name, is_refused in refused.items():
+        if is_refused:
+            raise ConfigError(
+                f"the stream sets backbone_options.{name}={options[name]}, which you alone may: repeat it with --override "
+                f"{name}=VALUE if you trust it (overrides=... in Python), or set another value"
+            )

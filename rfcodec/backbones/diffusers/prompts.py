@@ -93,8 +93,7 @@ class PromptMemo:
             for i, item in enumerate(items)
         }
         try:
-            with replacing(path) as part:
-                path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path, parents=True) as part:
                 save_file(named, part, metadata={"text": self._text})
         except OutputError as error:
             logger.info("text embeddings are not kept: %s", error)

@@ -73,6 +73,9 @@ class Source:
             found = json.loads((folder / MODEL_INDEX).read_text())
             if not (isinstance(found, dict) and re.fullmatch(r"\w+", str(found.get("_class_name")))):
                 raise ValueError("it names no pipeline class")
+            for name, value in found.items():
+                if isinstance(value, list) and not (re.fullmatch(r"\w+", name) and len(value) == 2):
+                    raise ValueError(f"{name!r} is no component")
             return found
         except (OSError, ValueError) as error:
             raise MissingWeights(f"{folder / MODEL_INDEX} cannot be read: {error}") from error
@@ -83,13 +86,18 @@ class Source:
 
     def parts(self, folder: Path) -> list[str]:
         """Names of the components that the model holds."""
-        return [name for name, value in self.index(folder).items() if isinstance(value, list) and value and value[0]]
+        return [name for name, value in self.index(folder).items() if isinstance(value, list) and value[0]]
 
 
-def find_source(name: str) -> Source:
-    """What a name stands for; raises UnknownPlugin."""
+def find_source(name: str, trusted: bool = True) -> Source:
+    """What a name stands for; raises UnknownPlugin. Of names that are not trusted, those of checkpoints alone."""
     if name in checkpoints():
         return Source(name, checkpoints()[name])
+    if not trusted and not name.startswith(LIVE):
+        raise UnknownPlugin(
+            f"the stream was made with {name!r}, which is no backbone that is known by name, and a stream has no other "
+            f"model opened: say where it is, with --backbone (backbone=... in Python), if you trust it"
+        )
     if (Path(name) / MODEL_INDEX).is_file() or (HUB_ID.fullmatch(name) and not Path(name).exists()):
         return Source(name)
     if name.startswith(LIVE):
@@ -111,6 +119,8 @@ def _fetch(repository: str, revision: str | None, fetch: bool) -> Path:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=not fetch))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
         raise MissingWeights(
-            f"the weights of {repository} are not on this machine and cannot be fetched ({type(error).__name__}): "
-            f"with a network `hf download {repository}` fetches them; or name the folder that holds them"
+            f"the weights of {repository} are not on this machine "
+            f"{f'and cannot be fetched ({type(error).__name__})' if fetch else 'and may not be fetched'}: with a network "
+            f"--fetch or `hf download {repository}` fetches them, gigabytes as `rfcodec backbones show` tells; or name the "
+            "folder that holds them"
         ) from error

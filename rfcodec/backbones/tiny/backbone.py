@@ -8,12 +8,13 @@ import scipy
 import torch
 from pydantic import Field
 
+from rfcodec.backbones.gaussian.backbone import GaussianBackbone, pixel_backbone
 from rfcodec.backbones.gaussian.transforms import PixelTransform
 from rfcodec.backbones.openers import Facts, Offer, Options, Size, offering
 from rfcodec.backbones.options import BackboneOptions
 from rfcodec.backbones.places import refuse_places
 from rfcodec.backbones.tiny.denoiser import FRAME_UNIT, GREY_UNIT, LARGEST_LOG_SNR, SLOWER, Denoiser, PriorBank
-from rfcodec.backbones.tiny.network import REACH, TinyNetwork
+from rfcodec.backbones.tiny.network import EDGES, REACH, TinyNetwork
 from rfcodec.backbones.tiny.weights import Card, read_card, read_network
 from rfcodec.config import RuntimeConfig
 from rfcodec.errors import BackboneError, UnsupportedCondition
@@ -22,7 +23,7 @@ from rfcodec.protocols import Condition, Frames, Latents, Places, Step
 from rfcodec.types import Identity, InformationProfile
 
 # what decides x0_hat beside the weights
-CONSTANTS = (SLOWER, GREY_UNIT, FRAME_UNIT, LARGEST_LOG_SNR, REACH)
+CONSTANTS = (SLOWER, GREY_UNIT, FRAME_UNIT, LARGEST_LOG_SNR, REACH, EDGES)
 
 
 @final
@@ -46,10 +47,9 @@ class TinyBackbone:
         self.card = card
         self.geometry = self._gaussian.geometry
         self.tail_share, self.tail_end = card.tail_share, card.tail_end
-        known = bytes.fromhex(card.sha256) + self._gaussian.spectrum.digest + repr(CONSTANTS).encode()
         libraries = f"torch {torch.__version__} numpy {np.__version__} scipy {scipy.__version__}"
         words = f"{_arithmetic(self._device)} {options.dtype} {libraries}"
-        self.identity = Identity(name, hashlib.blake2s(known, digest_size=8).digest(), words)
+        self.identity = Identity(name, _digest(card, self._gaussian), words)
 
     def encode(self, frames: Frames) -> Latents:
         """Orthonormal change of colour."""
@@ -83,7 +83,10 @@ def _offers(name: str) -> dict[str, Offer]:
         facts |= {"takes": list(TinyBackbone.takes), "geometry": PixelTransform.geometry}
         return facts | {"shipped": card.model_dump(include={"bytes", "sha256", "parameters", "trained_on", "compute"})}
 
-    return {"describe": describe, "fingerprint": lambda options: read_card(name).sha256}
+    def fingerprint(options: Options) -> str:
+        return _digest(read_card(name), pixel_backbone(RuntimeConfig(), {})).hex()
+
+    return {"describe": describe, "fingerprint": fingerprint}
 
 
 @offering(**_offers("tiny"))
@@ -102,6 +105,12 @@ def tiny_fast_backbone(runtime: RuntimeConfig, options: Options) -> TinyBackbone
     Raises what `tiny_backbone` does.
     """
     return _open("tiny-fast", runtime, options)
+
+
+def _digest(card: Card, prior: GaussianBackbone) -> bytes:
+    """Of all that decides x0_hat."""
+    known = bytes.fromhex(card.sha256) + prior.spectrum.digest + repr(CONSTANTS).encode()
+    return hashlib.blake2s(known, digest_size=8).digest()
 
 
 def _arithmetic(device: torch.device) -> str:

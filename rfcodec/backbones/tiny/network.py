@@ -17,6 +17,9 @@ CANDIDATES = 4  # other linear estimates: two of slower priors, the first and th
 FEATURES = 3 * (2 + CANDIDATES)  # the estimate, the noise it leaves, and how candidates differ from it, in three colours
 FRAME_SIGNALS = 6
 MULTIPLE = 2 ** len(WIDTHS)
+# How sides that are no multiple are filled up: by their mirror image, with which the prior's cosine transform continues a
+# picture too. Copies of the last row would be noise that is constant along a column, which the network takes for signal.
+EDGES = "mirror"
 
 
 @final
@@ -49,10 +52,7 @@ class TinyNetwork(nn.Module):
     ) -> Float[Tensor, "f o h w"]:
         """The correction, in units of the Wiener estimate's deviation, and shares of candidates; any height and width."""
         height, width = features.shape[2:]
-        margin = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
-        # a pad by nothing would still copy all of it
-        padded = functional.pad(features, margin, mode="replicate") if any(margin) else features
-        halved = functional.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last)
+        halved = functional.pixel_unshuffle(filled(features), 2).contiguous(memory_format=torch.channels_last)
         time = self.time(_wave(log_snr, features))
         x = self.enter(halved).add_(self.per_frame(functional.silu(self.frame(signals) + time))[:, :, None, None])
         skips: list[Tensor] = []
@@ -104,6 +104,16 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """... i to ... o."""
         return (input[..., None, :] * self.weight).sum(-1) + self.bias
+
+
+def filled(features: Float[Tensor, "f i h w"]) -> Float[Tensor, "f i y x"]:
+    """Features with sides that are multiples of MULTIPLE, by EDGES; the same object where they have them."""
+    for axis in (2, 3):
+        size = features.shape[axis]
+        if size % MULTIPLE:  # or all of it would be copied
+            places = torch.arange(size + -size % MULTIPLE, device=features.device) % (2 * size)
+            features = features.index_select(axis, torch.minimum(places, 2 * size - 1 - places))
+    return features
 
 
 def _zero(*layers: nn.Module) -> None:

@@ -83,7 +83,6 @@ def write_network(name: str, network: TinyNetwork, facts: dict[str, Any], where:
     card = Card(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), parameters=count, widths=network.widths, **facts)
     target = where or folder()
     for suffix, content in (("safetensors", data), ("json", (json.dumps(card.model_dump(), indent=1) + "\n").encode())):
-        with replacing(target / f"{name}.{suffix}") as part:
-            target.mkdir(parents=True, exist_ok=True)
+        with replacing(target / f"{name}.{suffix}", parents=True) as part:
             part.write_bytes(content)
     return card

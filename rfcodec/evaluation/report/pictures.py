@@ -14,9 +14,10 @@ from rfcodec.errors import ConfigError, FrameSizeError, OutputError
 from rfcodec.support.files import write_file
 from rfcodec.types import Frame, Frames
 from rfcodec.video.colour import ToYcbcr
+from rfcodec.video.muxing import Coding, StreamFile, writing
 from rfcodec.video.planes import chunks
 from rfcodec.video.reader import Video
-from rfcodec.video.writer import Coding, StreamFile, check_frames, writing
+from rfcodec.video.writer import check_frames
 
 FOLDER = "pictures"
 STRIP_FRAMES, STRIP_SIDE, STRIP_GAP, STRIP_BYTES = 4, 480, 4, 300_000

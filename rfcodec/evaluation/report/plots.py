@@ -172,8 +172,7 @@ def middle_rate(points: Sequence[Point]) -> list[Point]:
 def save(figure: "Figure", path: Path) -> None:
     """The figure as SVG at `path` and as PNG beside it; raises OutputError."""
     for kind, metadata in (("svg", {"Date": None, "Creator": "rfcodec"}), ("png", None)):
-        with replacing(path.with_suffix(f".{kind}")) as part, drawing():
-            part.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path.with_suffix(f".{kind}"), parents=True) as part, drawing():
             figure.savefig(part, format=kind, metadata=metadata, dpi=150)
 
 

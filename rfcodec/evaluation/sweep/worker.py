@@ -147,7 +147,7 @@ def _point(job: Job, video: VideoFormat, coded: Coded, measured: Measurement, da
 
 def describe(video: VideoFormat) -> dict[str, Any]:
     """A format as JSON."""
-    return asdict(video) | {"fps": str(video.fps)}
+    return asdict(video) | {"fps": str(video.fps), "sample_aspect": str(video.sample_aspect)}
 
 
 def _hardware(device: str) -> dict[str, Any]:

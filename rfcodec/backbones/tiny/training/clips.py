@@ -55,10 +55,8 @@ def _scale(path: Path, target: Path, size: tuple[int, int]) -> None:
     with closing(open_video(path, size=size)) as video:
         count = video.format.num_frames
         frames = np.concatenate([video.read(k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)])
-    with replacing(target) as part:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.save(file, frames)
+    with replacing(target, parents=True) as part, part.open("wb") as file:
+        np.save(file, frames)
 
 
 @final

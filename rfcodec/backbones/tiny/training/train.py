@@ -120,8 +120,7 @@ class Training:
             "step": self.step,
             "seconds": self.seconds,
         }
-        with replacing(self.folder / name) as part:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / name, parents=True) as part:
             torch.save(state, part)
 
     def run(self, scaled: list[Path]) -> None:
@@ -193,8 +192,7 @@ class Training:
         known = read_plan(self.folder)
         if known and known.get("objective") != self.objective.name:
             raise InputError(f"{self.folder} keeps a run of {known.get('objective')}: name another folder")
-        with replacing(self.folder / LOG) as part:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / LOG, parents=True) as part:
             kept = [entry for entry in read_log(self.folder) if entry["step"] <= self.step]
             part.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
         with replacing(self.folder / PLAN) as part:
