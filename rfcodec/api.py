@@ -28,9 +28,10 @@ from rfcodec.stream.info import Account, StreamInfo, checked_header, describe
 from rfcodec.stream.playback import DecodedFrames, compared, seek
 from rfcodec.stream.salvage import salvage, survey
 from rfcodec.support.devices import check_device
+from rfcodec.support.speed import parse_speed
 from rfcodec.support.steady import steadily, steady_arithmetic
 from rfcodec.types import Frames, VideoFormat
-from rfcodec.video.inputs import Input, Span, as_video, parse_speed
+from rfcodec.video.inputs import Input, Span, as_video
 from rfcodec.video.outputs import check_outputs
 from rfcodec.video.source import ReadOptions
 

@@ -48,16 +48,12 @@ class VideoFormat:
 
 @dataclass(frozen=True, slots=True)
 class RawLayout:
-    """What a raw planar yuv420p file of 8 bits lacks: width and height in pixels, fps in frames per second."""
+    """What a raw file lacks: width and height in pixels, fps in frames per second, FFmpeg's name of its pixel format."""
 
     width: int
     height: int
     fps: Fraction
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one frame; chroma planes of odd sizes are rounded up."""
-        return self.width * self.height + 2 * (-(-self.width // 2)) * (-(-self.height // 2))
+    pixels: str = "yuv420p"
 
 
 @dataclass(frozen=True, slots=True)

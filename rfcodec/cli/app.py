@@ -29,6 +29,7 @@ from rfcodec.cli.options import (
     StreamNumber,
     Strict,
     Threads,
+    ToneMap,
     Vfr,
     Weights,
     Where,
@@ -113,6 +114,7 @@ def verify(
     video_stream: StreamNumber = None,
     strict: Strict = False,
     deinterlace: Deinterlace = True,
+    tonemap: ToneMap = True,
     backbone: Where = None,
     overrides: Overrides = None,
     device: Device = "cpu",
@@ -131,7 +133,8 @@ def verify(
     from rfcodec.cli.streams import stream_source
     from rfcodec.cli.verify import verify as run
 
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
+    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
+    reading = read_options(fps, raw, **how)
     shown = {"realism": realism, "closing_steps": closing_steps} | limits(max_pixels, max_frames, max_memory)
     where = runtime(
         device, threads, offload, fetch=fetch, weights=backbone, overrides=parse_settings(overrides or []), **shown
@@ -165,11 +168,13 @@ def calibrate(
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="Any field, as in encode: backbone_options.guidance_scale=5"),
     ] = None,
+    raw: Raw = None,
     fps: Fps = None,
     vfr: Vfr = "cfr",
     video_stream: StreamNumber = None,
     strict: Strict = False,
     deinterlace: Deinterlace = True,
+    tonemap: ToneMap = True,
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
@@ -180,11 +185,12 @@ def calibrate(
     from rfcodec.cli.reports import calibration_report
     from rfcodec.coding.calibrate import calibrate as measure
     from rfcodec.presets import configure
-    from rfcodec.video.reader import open_video
+    from rfcodec.video.inputs import as_video
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace)
-    opened = partial(open_video, size=parse_size(size) if size else None, reading=reading)
+    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
+    reading = read_options(fps, raw, **how)
+    opened = partial(as_video, size=parse_size(size) if size else None, reading=reading)
     where = runtime(device, threads, offload, fetch=fetch)
     with calibration_watcher() as watch:
         found = measure(clips, stream, where, gops=gops, open_clip=opened, watch=watch)

@@ -29,6 +29,7 @@ from rfcodec.cli.options import (
     StreamNumber,
     Strict,
     Threads,
+    ToneMap,
     Vfr,
     installed,
     limits,
@@ -95,6 +96,7 @@ def encode(
     video_stream: StreamNumber = None,
     strict: Strict = False,
     deinterlace: Deinterlace = True,
+    tonemap: ToneMap = True,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -170,7 +172,9 @@ def encode(
     from rfcodec.cli.console import EncodeProgress
     from rfcodec.cli.reports import Spending, encode_report
     from rfcodec.presets import configure
-    from rfcodec.video.reader import open_video
+    from rfcodec.video.damage import SourceReport
+    from rfcodec.video.inputs import as_video
+    from rfcodec.video.reader import VideoReader
 
     source = needed(one_place(source, in_option, "IN"), "IN")
     target = stream_target(source, one_place(target, out_option, "OUT"), force)
@@ -191,23 +195,25 @@ def encode(
     chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    reading = read_options(fps, vfr, video_stream, strict, deinterlace, raw)
+    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
+    reading = read_options(fps, raw, **how)
     stream, effort = configure(preset, chosen)
     shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
     where = runtime(device, threads, offload, fetch=fetch, **shared, **limits(max_pixels, max_frames, max_memory))
     spending = Spending(device)
     scaled = parse_size(size) if size else None
     with (
-        open_video(Path(source), frames=parse_frames(frames), size=scaled, reading=reading) as video,
+        as_video(Path(source), parse_frames(frames), scaled, reading) as video,
         EncodeProgress(video.format, recon) as watcher,
         stream_file(target) as file,
     ):
         if caption is not None:
             stream = stream.model_copy(update={"prompt": _caption(video, caption, device)})
         result = encode_with(video, file, stream, effort, where, watcher)
+    found = video.report if isinstance(video, VideoReader) else SourceReport(video.format.num_frames)
     with reporting(target):
         named_result = replace(result, path=Path(target))
-        encode_report(named_result, (stream, effort), watcher.psnr, video.report, spending, as_json)
+        encode_report(named_result, (stream, effort), watcher.psnr, found, spending, as_json)
 
 
 def _caption(video: Any, model: str, device: str) -> str:

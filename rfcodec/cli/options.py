@@ -9,6 +9,7 @@ import typer
 from rfcodec import registry
 from rfcodec.presets import PRESETS
 from rfcodec.support.devices import check_device
+from rfcodec.support.speed import parse_speed
 from rfcodec.support.words import parse_amount, parse_raw
 
 SOURCE, MODEL, MACHINE, EXPERT = "How the source is read", "Model", "Machine", "Expert"
@@ -38,7 +39,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 Raw = Annotated[
     str | None,
-    typer.Option("--raw", metavar="WxH@FPS", help="What a raw .yuv file does not say.", rich_help_panel=SOURCE),
+    typer.Option(
+        "--raw",
+        metavar="WxH@FPS:PIXELS",
+        help="What raw video does not say: 352x288@30:yuv420p10le.",
+        rich_help_panel=SOURCE,
+    ),
+]
+ToneMap = Annotated[
+    bool,
+    typer.Option(
+        "--tonemap/--no-tonemap",
+        help="Whether PQ, HLG and wide gamuts become SDR BT.709 (default).",
+        show_default=False,
+        rich_help_panel=SOURCE,
+    ),
 ]
 Fps = Annotated[
     str | None,
@@ -181,14 +196,11 @@ def limits(max_pixels: str | None, max_frames: str | None, max_memory: str | Non
     return {name: parse_amount(text) for name, text in given.items() if text is not None}
 
 
-def read_options(
-    fps: str | None, vfr: str, stream: int | None, strict: bool, deinterlace: bool, raw: str | None = None
-) -> Any:
-    """How the source is read; raises ConfigError, InputError."""
-    from rfcodec.video.inputs import parse_speed
+def read_options(fps: str | None, raw: str | None, **more: Any) -> Any:
+    """How the source is read; `more` are fields of ReadOptions. Raises ConfigError, InputError."""
     from rfcodec.video.source import ReadOptions
 
-    return ReadOptions(parse_raw(raw) if raw else None, parse_speed(fps), vfr, stream, strict, deinterlace)  # type: ignore[arg-type]
+    return ReadOptions(parse_raw(raw) if raw else None, parse_speed(fps) if fps else None, **more)
 
 
 def runtime(device: str, threads: int | None, offload: str, **more: Any) -> Any:

@@ -8,7 +8,8 @@ from rfcodec.config import RuntimeConfig
 from rfcodec.errors import FrameRangeError
 from rfcodec.metrics.collector import Measurer
 from rfcodec.metrics.lpips import Lpips, lpips_network
-from rfcodec.video.reader import ReadOptions, open_video
+from rfcodec.video.inputs import as_video
+from rfcodec.video.source import ReadOptions
 
 METRICS = ("psnr", "ms_ssim", "lpips")
 
@@ -27,7 +28,7 @@ def verify(
     """
     stream = api.info(source)
     header = stream.header
-    with open_video(against, frames=frames, size=(header.width, header.height), reading=reading) as video:
+    with as_video(against, frames, (header.width, header.height), reading) as video:
         if video.format.num_frames != header.num_frames:
             found = f"the file has {header.num_frames} frames, the source {video.format.num_frames}"
             raise FrameRangeError(f"{found}: name those that were encoded with --frames A:B")

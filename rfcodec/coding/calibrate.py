@@ -1,7 +1,7 @@
 """Measures the information profile of a backbone once, on clips, for later encodings without a pilot pass."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -17,7 +17,8 @@ from rfcodec.errors import FrameRangeError
 from rfcodec.protocols import Backbone
 from rfcodec.support.steady import steady_arithmetic
 from rfcodec.types import InformationProfile
-from rfcodec.video.reader import Video, VideoReader, open_video
+from rfcodec.video.inputs import as_video
+from rfcodec.video.reader import Video
 
 EXACT = 1 << 30  # bytes: no limit for a reference frame
 
@@ -44,7 +45,7 @@ def calibrate(
     runtime: RuntimeConfig,
     *,
     gops: int = 4,
-    open_clip: Callable[[Path], VideoReader] = open_video,
+    open_clip: Callable[[Path], AbstractContextManager[Video]] = as_video,
     watch: Callable[[int, InformationProfile], None] = lambda done, profile: None,
 ) -> Calibration:
     """Measures `gops` GOPs of each clip, spread over it, with exact reference frames; stores the mean.
@@ -57,7 +58,7 @@ def calibrate(
     measured: list[InformationProfile] = []
     header: SequenceHeader | None = None
     for clip in clips:
-        with closing(open_clip(clip)) as video:
+        with open_clip(clip) as video:
             header = _header(video, stream, backbone)
             for start in _starts(clip, video.format.num_frames, stream.gop, gops):
                 measured.append(_measure(Engine(header, backbone, TrajectoryFrames), video, start))

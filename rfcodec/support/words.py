@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from rfcodec.errors import ConfigError
 from rfcodec.errors import printable as printable
+from rfcodec.support.speed import parse_speed
 
 if TYPE_CHECKING:
     from rfcodec.types import RawLayout
@@ -36,14 +36,15 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_raw(text: str) -> "RawLayout":
-    """Size and speed of raw planes from WxH@FPS; raises ConfigError."""
+    """Size, speed and pixel format of raw video from WxH[@FPS][:PIXELS]; raises ConfigError, InputError."""
     from rfcodec.types import RawLayout  # NumPy is not loaded for --help
 
-    size, _, fps = text.partition("@")
+    shape, _, pixels = text.partition(":")
+    size, _, fps = shape.partition("@")
     try:
-        return RawLayout(*parse_size(size), Fraction(fps or "25"))
-    except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"--raw is {text!r}; write WxH@FPS, such as 352x288@30") from None
+        return RawLayout(*parse_size(size), parse_speed(fps or "25"), pixels or "yuv420p")
+    except ConfigError:
+        raise ConfigError(f"--raw is {text!r}; write WxH@FPS:PIXELS, such as 352x288@30:yuv420p10le") from None
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """Whatever somebody has in hand as a Video: a path, bytes, a file object, arrays, tensors, pictures."""
 
-import shutil
-import tempfile
+import io
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import torch
@@ -15,12 +14,14 @@ from torch import Tensor
 
 from rfcodec.errors import FrameSizeError, InputError
 from rfcodec.types import Frames
+from rfcodec.video.paths import Span, open_path
 from rfcodec.video.pictures import View
-from rfcodec.video.reader import ArrayVideo, Video, open_video
+from rfcodec.video.reader import ArrayVideo, Video
 from rfcodec.video.source import DEFAULT_FPS, ReadOptions
+from rfcodec.video.spool import spooled
+from rfcodec.video.still import as_rgb
 
 Input = str | Path | bytes | IO[bytes] | Video | Frames | Tensor | Sequence[Image.Image]
-Span = tuple[int | None, int | None]
 
 
 @contextmanager
@@ -43,21 +44,8 @@ def as_video(
     if in_memory is not None:
         yield in_memory if (frames, size) == ((None, None), None) else View(in_memory, frames, size)
         return
-    with _on_disk(given) as path, closing(open_video(path, frames=frames, size=size, reading=reading)) as video:
+    with _on_disk(given) as path, open_path(path, frames, size, reading) as video:
         yield video
-
-
-def parse_speed(fps: Fraction | float | str | None) -> Fraction | None:
-    """Frames per second as a fraction of small terms, None for None; raises InputError."""
-    if fps is None:
-        return None
-    try:
-        speed = Fraction(fps).limit_denominator(1001)
-    except (ValueError, OverflowError, TypeError, ZeroDivisionError):
-        speed = Fraction(0)
-    if speed <= 0:
-        raise InputError(f"fps is {fps}; legal: a number above 0, in frames per second")
-    return speed
 
 
 def _in_memory(given: object, fps: Fraction) -> Video | None:
@@ -66,17 +54,18 @@ def _in_memory(given: object, fps: Fraction) -> Video | None:
             raise FrameSizeError(f"frames of {given.dtype} {tuple(given.shape)}: must be uint8 of shape (t, y, x, 3)")
         given = given.detach().cpu().numpy()
     elif isinstance(given, Sequence) and given and all(isinstance(item, Image.Image) for item in given):
-        given = _stacked([item.convert("RGB") for item in given])
+        given = _stacked(given)
     if isinstance(given, np.ndarray):
         return ArrayVideo(given, fps)
     return given if isinstance(given, Video) else None
 
 
 def _stacked(pictures: Sequence[Image.Image]) -> Frames:
-    sizes = {picture.size for picture in pictures}
+    frames = [as_rgb(picture) for picture in pictures]
+    sizes = {(frame.shape[1], frame.shape[0]) for frame in frames}
     if len(sizes) > 1:
         raise FrameSizeError(f"the pictures have sizes from {min(sizes)} to {max(sizes)}: scale them to one")
-    return np.stack([np.asarray(picture) for picture in pictures])
+    return np.stack(frames)
 
 
 @contextmanager
@@ -84,17 +73,11 @@ def _on_disk(given: object) -> Iterator[Path]:
     if isinstance(given, str | Path):
         yield Path(given)
         return
-    given = bytes(given) if isinstance(given, bytearray | memoryview) else given
-    if not isinstance(given, bytes) and not callable(getattr(given, "read", None)):
+    given = io.BytesIO(given) if isinstance(given, bytes | bytearray | memoryview) else given
+    if not callable(getattr(given, "read", None)):
         raise InputError(
             "a video is a path, bytes, a binary file, an array or tensor t y x 3, PIL pictures, or an object with format "
             f"and read; not {type(given).__name__}"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "video"
-        with path.open("wb") as file:
-            if isinstance(given, bytes):
-                file.write(given)
-            else:
-                shutil.copyfileobj(given, file)  # type: ignore[arg-type]
-        yield path
+    with spooled(cast(IO[bytes], given), "video") as copy:
+        yield copy

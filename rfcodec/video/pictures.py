@@ -1,7 +1,9 @@
 """Videos that no container holds: folders of pictures, cuts and scalings, and 4:2:0 planes by OpenCV's matrix."""
 
+import logging
 import re
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -17,10 +19,15 @@ from rfcodec.types import Frame, Frames, RawLayout, VideoFormat
 from rfcodec.video.colour import Plane, Planes, planes_of, split_planes
 from rfcodec.video.filters import shown_frames
 from rfcodec.video.probe import probe
+from rfcodec.video.raw import frame_bytes
 from rfcodec.video.reader import DEFAULT_FPS, ReadOptions, Video, check_span, open_video
 from rfcodec.video.source import Source, read_errors
+from rfcodec.video.still import look_at, open_still
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+log = logging.getLogger(__name__)
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm", ".tga", ".jp2")
+_PATTERN = re.compile(r"%(0?)(\d*)d")
 
 # Of OpenCV (modules/imgproc): fixed-point coefficients of COLOR_YUV2RGB, 14 bits, and of its linear resize, 11 bits.
 YUV_SHIFT = 14
@@ -29,19 +36,25 @@ RESIZE_ONE = 1 << 11
 
 
 @final
-class PictureFolder:
-    """A folder of pictures of one size as a video, in the order of their names, numbers by value.
+class Pictures:
+    """Picture files of one size as a video, one frame each; `name` is what messages call them.
 
-    A picture is decoded when it is read. Raises VideoReadError where there is none or one is damaged, FrameSizeError
-    where sizes differ.
+    Headers are read at once, a picture when its frame is. Raises VideoReadError where there is none or one is damaged,
+    FrameSizeError where sizes differ.
     """
 
-    def __init__(self, folder: Path, fps: Fraction = DEFAULT_FPS) -> None:
-        self._files = list_pictures(folder)
-        if not self._files:
-            raise VideoReadError(f"{folder}: holds no pictures; legal suffixes: {', '.join(PICTURES)}")
-        height, width, _ = _open_picture(self._files[0]).shape
-        self.format = VideoFormat(width, height, len(self._files), fps)
+    def __init__(self, files: Sequence[Path], name: str, fps: Fraction | None = None) -> None:
+        if not files:
+            raise VideoReadError(f"{name}: holds no pictures; legal suffixes: {', '.join(PICTURES)}")
+        looks = [look_at(file) for file in files]
+        self._files, self._size = files, looks[0].size
+        for file, look in zip(files, looks, strict=True):
+            self._check(file, look.size)
+        for note, count in Counter(note for look in looks for note in look.notes).items():
+            log.info("%s: %d of %d pictures: %s", name, count, len(files), note)
+        if fps is None and len(files) > 1:
+            log.info("%s: %d pictures at %s frames per second; --fps takes another speed", name, len(files), DEFAULT_FPS)
+        self.format = VideoFormat(*self._size, len(files), fps or DEFAULT_FPS)
 
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop); raises FrameRangeError outside 0 <= start < stop <= num_frames."""
@@ -49,29 +62,53 @@ class PictureFolder:
         return np.stack([self._picture(file) for file in self._files[start:stop]])
 
     def _picture(self, file: Path) -> Frame:
-        picture = _open_picture(file)
-        if picture.shape != (self.format.height, self.format.width, 3):
-            found, first = f"{picture.shape[1]}x{picture.shape[0]}", f"{self.format.width}x{self.format.height}"
-            raise FrameSizeError(f"{file}: has {found} pixels, {self._files[0].name} has {first}; all must have one size")
+        picture = open_still(file)
+        self._check(file, (picture.shape[1], picture.shape[0]))
         return picture
+
+    def _check(self, file: Path, size: tuple[int, int]) -> None:
+        if size != self._size:
+            found, first = (f"{width}x{height}" for width, height in (size, self._size))
+            raise FrameSizeError(f"{file}: has {found} pixels, {self._files[0].name} has {first}; all must have one size")
+
+
+def picture_folder(folder: Path, fps: Fraction | None = None) -> Pictures:
+    """The pictures of a folder as a video; raises what `Pictures` raises."""
+    return Pictures(list_pictures(folder), str(folder), fps)
 
 
 def list_pictures(folder: Path) -> list[Path]:
     """The pictures of a folder, numbers in their names by value: im2.png comes before im10.png."""
-    return sorted((p for p in folder.iterdir() if p.suffix.lower() in PICTURES), key=lambda p: _natural(p.name))
+    found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith("."))
+    return sorted(found, key=lambda path: _natural(path.name))
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a name such as %04d.png stands for numbered pictures."""
+    return path.suffix.lower() in PICTURES and len(_PATTERN.findall(path.name)) == 1
+
+
+def list_pattern(path: Path) -> list[Path]:
+    """The pictures that a pattern stands for, from the lowest number on; raises VideoReadError where one is missing."""
+    (padded, digits) = _PATTERN.findall(path.name)[0]
+    before, after = (part.replace("%%", "%") for part in _PATTERN.sub("\0", path.name).split("\0"))
+    least = int(digits or 1)
+    number = rf"\d{{{least},}}" if padded else r"\d+"
+    name = re.compile(re.escape(before) + f"({number})" + re.escape(after))
+    folder = path.parent
+    matches = (name.fullmatch(file.name) for file in (folder.iterdir() if folder.is_dir() else ()))
+    numbered = {int(match[1]): folder / match[0] for match in matches if match}
+    if not numbered:
+        raise VideoReadError(f"{path}: no file has such a name")
+    for at in range(min(numbered), max(numbered)):
+        if at not in numbered:
+            raise VideoReadError(f"{path}: number {at} is missing between {min(numbered)} and {max(numbered)}")
+    return [numbered[at] for at in sorted(numbered)]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
     parts = re.split(r"(\d+)", name)
     return [(int(part), part) if number % 2 else (0, part) for number, part in enumerate(parts)]
-
-
-def _open_picture(file: Path) -> Frame:
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise VideoReadError(f"{file}: cannot be read as a picture: {error}") from error
 
 
 @final
@@ -136,9 +173,9 @@ class RawPlanes:
 
     def __init__(self, path: Path, layout: RawLayout) -> None:
         with closing(open_video(path, frames=(0, 1), reading=ReadOptions(layout))):
-            count = path.stat().st_size // layout.frame_bytes
+            count = path.stat().st_size // frame_bytes(layout)
         self.format = VideoFormat(layout.width, layout.height, count, layout.fps)
-        self._path, self._frame_bytes = path, layout.frame_bytes
+        self._path, self._frame_bytes = path, frame_bytes(layout)
 
     def planes(self, number: int) -> Planes:
         """Y, U and V of one frame."""

@@ -16,8 +16,10 @@ from av.video.reformatter import ColorRange
 
 from rfcodec.errors import DamageWarning, VideoReadError
 from rfcodec.types import VideoFormat
+from rfcodec.video.brightness import LightMeter, light_of
 from rfcodec.video.colour import default_matrix, from_ycbcr
 from rfcodec.video.damage import SourceReport, missing_packets, report
+from rfcodec.video.hdr import Light
 from rfcodec.video.orientation import Orientation, orientation
 from rfcodec.video.rates import Timeline, frame_rate
 from rfcodec.video.source import DEFAULT_FPS, Decoding, Source, video_streams
@@ -40,13 +42,15 @@ _BROADCAST_GAP, _GAP = Fraction(10), Fraction(3600)
 class Probe:
     """What all reads of a source share.
 
-    `format` is that of the frames as shown: upright, at a constant rate. `colour` holds options of FFmpeg's scale filter.
-    `begins` says where each decoded frame begins among those shown, and where the last one ends; None: each is shown once.
+    `format` is that of the frames as shown: upright, at a constant rate. `colour` holds options of FFmpeg's scale
+    filter, `light` is what is mapped to SDR BT.709, None where nothing is. `begins` says where each decoded frame begins
+    among those shown, and where the last one ends; None: each is shown once.
     """
 
     source: Source
     format: VideoFormat
     colour: str
+    light: Light | None
     orientation: Orientation
     interlaced: bool
     begins: np.ndarray | None
@@ -73,7 +77,13 @@ def probe(source: Source, stop: int | None) -> Probe:
     video = VideoFormat(width, height, count if stop is None else min(stop, count), fps, aspect)
     if upright.words:
         log.info("%s: %s, as its display matrix asks", source.path, upright.words)
-    return Probe(source, video, _colour(source.path, look.first), upright, _interlaced(source, look), begins, look.report)
+    if _mistagged(look.first):
+        log.info("%s: its tags say RGB, its samples are YCbCr: taken as untagged", source.path)
+    if look.light:
+        log.info("%s: %s", source.path, look.light)
+    return Probe(
+        source, video, _colour(source.path, look.first), look.light, upright, _interlaced(source, look), begins, look.report
+    )
 
 
 @final
@@ -105,13 +115,14 @@ def _speed(source: Source) -> _Speed:
 @final
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The first frame decoded and the aspect of its pixels.
+    """The first frame decoded, its light, and the aspect of its pixels.
 
     `begins`: where each frame begins at a constant rate, and where the last one ends. `doubtful`: threads of the decoder may
     have lost frames.
     """
 
     first: VideoFrame
+    light: Light | None
     aspect: Fraction
     begins: list[int]
     interlaced: int
@@ -126,20 +137,24 @@ def _look(source: Source, stop: int | None, rate: Fraction) -> _Look:
         clocked = not (container.format.name == "avi" and stream.codec_context.has_b_frames)  # else in coding order
         first, last, interlaced, begins = None, None, 0, []
         aspect = stream.sample_aspect_ratio or Fraction(1)
+        meter = LightMeter(source.reading.tone_map)
         before = report(decoding)
         for frame in decoding:
             begins.append(timeline.place(_time(frame) if clocked else None))
             if stop is not None and (len(begins) - 1 if keep else begins[-1]) >= stop:
-                return _Look(first or frame, aspect, begins, interlaced, before, before.damaged)
+                return _Look(first or frame, meter.light, aspect, begins, interlaced, before, before.damaged)
             first, last, before = first or frame, frame, report(decoding)
             interlaced += frame.interlaced_frame
+            meter.add(frame, _colour(source.path, first))
         if first is None or last is None:
             raise VideoReadError(f"{source.path}: holds no frames that can be read")
         # shown once at the least, however short it is said to be
         begins.append(max(begins[-1] + 1, timeline.place(_end(last) if clocked else None)))
         missing = missing_packets(container, stream, decoding, (_time(first) or 0) + begins[-1] / rate, rate)
         found = report(decoding, missing)
-        return _Look(first, aspect, begins, interlaced, found, found.damaged or decoding.packets != decoding.frames)
+        return _Look(
+            first, meter.light, aspect, begins, interlaced, found, found.damaged or decoding.packets != decoding.frames
+        )
 
 
 def _time(frame: VideoFrame) -> Fraction | None:
@@ -191,15 +206,23 @@ def _check_damage(source: Source, found: SourceReport) -> None:
     warnings.warn(f"{source.path}: damaged or cut short: {found}", DamageWarning, stacklevel=2)
 
 
+def _mistagged(frame: VideoFrame) -> bool:
+    return int(frame.colorspace) == _RGB and not (frame.format.is_rgb or frame.format.has_palette)
+
+
 def _colour(path: Path, frame: VideoFrame) -> str:
     if frame.format.is_rgb or frame.format.has_palette:
         return ""
     number = int(frame.colorspace)
-    if number == _RGB:
-        log.info("%s: its tags say RGB, its samples are YCbCr: taken as untagged", path)
-    matrix = default_matrix(frame.height) if number in (_RGB, _UNTAGGED) else _MATRICES.get(number)
+    matrix = _untagged_matrix(frame) if number in (_RGB, _UNTAGGED) else _MATRICES.get(number)
     if matrix is None:
         legal = ", ".join(sorted(set(_MATRICES.values())))
         raise VideoReadError(f"{path}: colour matrix number {number} is not supported; legal: {legal}")
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    grey = frame.format.name.startswith(("gray", "ya")) and frame.color_range != ColorRange.MPEG
+    full = grey or frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return from_ycbcr(matrix, full)
+
+
+def _untagged_matrix(frame: VideoFrame) -> str:
+    light = light_of(frame)
+    return "bt2020" if light and light.gamut == "BT.2020" else default_matrix(frame.height)

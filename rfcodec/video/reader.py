@@ -10,10 +10,11 @@ from typing import Protocol, final, runtime_checkable
 import numpy as np
 
 from rfcodec.errors import FrameRangeError, VideoReadError
+from rfcodec.support.speed import parse_speed
 from rfcodec.types import Frame, Frames, RawLayout, VideoFormat
 from rfcodec.video.filters import rgb_frames
 from rfcodec.video.probe import Probe, probe
-from rfcodec.video.source import DEFAULT_FPS, ReadOptions, Source, check_fps, check_size, read_errors
+from rfcodec.video.source import DEFAULT_FPS, ReadOptions, Source, check_size, read_errors
 from rfcodec.video.writer import VideoWriter, check_frames
 
 log = logging.getLogger(__name__)
@@ -36,14 +37,14 @@ class Video(Protocol):
 class ArrayVideo:
     """A video that lies in memory: uint8 frames `t y x 3`, fps in frames per second.
 
-    Raises FrameSizeError where the array is no such thing and InputError where fps is not positive.
+    29.97 stands for 30000/1001; the default is 25. Raises FrameSizeError where the array is no such thing and InputError
+    where fps is not positive.
     """
 
-    def __init__(self, frames: Frames, fps: Fraction | int = DEFAULT_FPS) -> None:
+    def __init__(self, frames: Frames, fps: Fraction | float = DEFAULT_FPS) -> None:
         check_frames(frames)
-        check_fps(Fraction(fps))
         count, height, width, _ = frames.shape
-        self.format = VideoFormat(width, height, count, Fraction(fps))
+        self.format = VideoFormat(width, height, count, parse_speed(fps))
         self._frames = frames
 
     def read(self, start: int, stop: int) -> Frames:

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from rfcodec.errors import ConfigError, FrameSizeError, InputError, VideoReadError
 from rfcodec.types import RawLayout
+from rfcodec.video.raw import check_pixels, fitting, frame_bytes
 
 DEFAULT_FPS = Fraction(25)
 MAX_SIDE = 16384
@@ -40,7 +41,8 @@ class ReadOptions:
     `raw` describes a file without a header. `fps`, in frames per second, goes before what the source says; each frame is
     then shown once. `vfr` is what becomes of a variable frame rate: "cfr" resamples to a constant one, "keep-frames" shows
     each frame once. `stream` counts from 0 among the video streams; None is the default one. With `strict` a damaged
-    source is an error. `deinterlace` makes progressive frames of interlaced ones.
+    source is an error. `deinterlace` makes progressive frames of interlaced ones, `tone_map` SDR BT.709 of PQ, HLG and wide
+    gamuts.
     """
 
     raw: RawLayout | None = None
@@ -49,6 +51,7 @@ class ReadOptions:
     stream: int | None = None
     strict: bool = False
     deinterlace: bool = True
+    tone_map: bool = True
 
     def __post_init__(self) -> None:
         if self.vfr not in ("cfr", "keep-frames"):
@@ -110,7 +113,7 @@ class Source:
     @contextmanager
     def opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
         """The open file and its video stream; raises VideoReadError, also for what FFmpeg raises while it is open."""
-        with read_errors(self.path), av.open(self.path, **self._arguments()) as container:
+        with read_errors(self.path), av.open(address(self.path), **self._arguments()) as container:
             stream = self._chosen(container)
             stream.thread_type = "FRAME" if self.threaded else "NONE"
             # else a crop of the left side is rounded to what suits the memory
@@ -131,15 +134,17 @@ class Source:
             raise VideoReadError(f"{self.path}: there is no such file")
         if raw is None:
             if self.path.suffix.lower() == ".yuv":
-                raise VideoReadError(f"{self.path}: raw video has no header; its width, height and fps must be given")
+                raise VideoReadError(
+                    f"{self.path}: raw video has no header; its width, height and fps must be given (--raw WxH@FPS)"
+                )
             return
         check_size(raw.width, raw.height)
         check_fps(raw.fps)
-        length = self.path.stat().st_size
-        if length == 0 or length % raw.frame_bytes:
+        length, frame = self.path.stat().st_size, frame_bytes(raw)
+        if length == 0 or length % frame:
             raise VideoReadError(
-                f"{self.path}: {length} bytes are no whole number of yuv420p frames of "
-                f"{raw.width}x{raw.height} ({raw.frame_bytes} bytes each); check the size given"
+                f"{self.path}: {length} bytes are no whole number of {raw.pixels} frames of "
+                f"{raw.width}x{raw.height} ({frame} bytes each); check the size given: {fitting(raw, length)}"
             )
 
     def _arguments(self) -> dict[str, Any]:
@@ -148,7 +153,10 @@ class Source:
         if raw is None:
             return {"options": {"format_whitelist": _CONTAINERS}}
         size, fps = f"{raw.width}x{raw.height}", f"{raw.fps.numerator}/{raw.fps.denominator}"
-        return {"format": "rawvideo", "options": {"video_size": size, "pixel_format": "yuv420p", "framerate": fps}}
+        return {
+            "format": "rawvideo",
+            "options": {"video_size": size, "pixel_format": check_pixels(raw.pixels), "framerate": fps},
+        }
 
     def _chosen(self, container: InputContainer) -> VideoStream:
         streams, wanted = video_streams(container), self.reading.stream
@@ -170,6 +178,11 @@ def video_streams(container: InputContainer) -> list[VideoStream]:
 
 def _weight(stream: VideoStream) -> int:
     return stream.width * stream.height + (_DEFAULT_BONUS if stream.disposition & Disposition.default else 0)
+
+
+def address(path: Path) -> str:
+    """What FFmpeg is told to open: a file whatever its name looks like, since it takes a:b for a protocol."""
+    return f"file:{path}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 
 from rfcodec.errors import FrameRangeError, FrameSizeError, InputError, OutputError, VideoReadError
 from rfcodec.types import RawLayout, VideoFormat
+from rfcodec.video.raw import frame_bytes
 from rfcodec.video.reader import ArrayVideo, ReadOptions, VideoWriter, open_video
 
 NTSC = Fraction(30000, 1001)
@@ -241,7 +242,7 @@ def test_real_clips(name):
 
 
 def raw_file(path, width, height, count):
-    planes = np.random.default_rng(2).integers(0, 256, RawLayout(width, height, NTSC).frame_bytes * count, np.uint8)
+    planes = np.random.default_rng(2).integers(0, 256, frame_bytes(RawLayout(width, height, NTSC)) * count, np.uint8)
     path.write_bytes(planes.tobytes())
     return path
 

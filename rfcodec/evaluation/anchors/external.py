@@ -36,7 +36,7 @@ from rfcodec.support.settings import explain
 from rfcodec.support.toml import read_toml
 from rfcodec.types import Frame, RawLayout, VideoFormat
 from rfcodec.video.colour import from_ycbcr, to_rgb
-from rfcodec.video.pictures import PictureFolder
+from rfcodec.video.pictures import picture_folder
 from rfcodec.video.planes import DecodedVideo, coded_size, matrix_of
 from rfcodec.video.reader import ReadOptions, Video, VideoReader, open_video
 
@@ -228,7 +228,7 @@ def _open(codec: ExternalCodec, path: Path, video: VideoFormat) -> Iterator[Vide
     size = coded_size(video)
     try:
         if codec.output == "png":
-            decoded: Video = PictureFolder(path, video.fps)
+            decoded: Video = picture_folder(path, video.fps)
         else:
             raw = RawLayout(*size, video.fps) if codec.output == "yuv420p" else None
             decoded = open_video(path, reading=ReadOptions(raw))

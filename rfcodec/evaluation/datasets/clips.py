@@ -11,8 +11,8 @@ from typing import final
 
 from rfcodec.errors import InputError, VideoReadError
 from rfcodec.types import RawLayout
-from rfcodec.video.pictures import PictureFolder, View, list_pictures
-from rfcodec.video.reader import DEFAULT_FPS, ReadOptions, Video, open_video
+from rfcodec.video.pictures import View, list_pictures, picture_folder
+from rfcodec.video.reader import ReadOptions, Video, open_video
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def open_clip(clip: Clip) -> Video:
     """
     frames = clip.frames or (None, None)
     if clip.path.is_dir():
-        return View(PictureFolder(clip.path, clip.fps or DEFAULT_FPS), frames, clip.size)
+        return View(picture_folder(clip.path, clip.fps), frames, clip.size)
     return open_video(clip.path, frames=frames, size=clip.size, reading=ReadOptions(clip.raw))
 
 
@@ -59,7 +59,7 @@ def clip_of(path: Path) -> Clip:
     8 bits.
     """
     if path.is_dir():
-        PictureFolder(path)
+        picture_folder(path)
         return Clip(path.name, path)
     raw = _layout(path) if path.suffix.lower() == RAW else None
     open_video(path, frames=(0, 1), reading=ReadOptions(raw)).close()

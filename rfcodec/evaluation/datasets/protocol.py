@@ -15,8 +15,8 @@ import numpy as np
 from rfcodec.errors import FrameRangeError
 from rfcodec.evaluation.datasets.clips import Clip, open_clip
 from rfcodec.types import VideoFormat
-from rfcodec.video.pictures import FilePlanes, OpencvVideo, PictureFolder, RawPlanes, View
-from rfcodec.video.reader import DEFAULT_FPS, Video
+from rfcodec.video.pictures import FilePlanes, OpencvVideo, RawPlanes, View, picture_folder
+from rfcodec.video.reader import Video
 
 # What GVCC's scripts (arXiv 2603.26571) count, in the words of rfcodec.api.info: I2V's first frame is free, so is every
 # header; boundary frames of FLF2V are paid for. Framing of units, some seven bytes each, stays in.
@@ -121,7 +121,7 @@ def _kbps(size: int, video: VideoFormat, fps: Fraction) -> float:
 
 def _by_opencv(clip: Clip) -> Video:
     if clip.path.is_dir():
-        video: Video = PictureFolder(clip.path, clip.fps or DEFAULT_FPS)
+        video: Video = picture_folder(clip.path, clip.fps)
     else:
         video = OpencvVideo(RawPlanes(clip.path, clip.raw) if clip.raw else FilePlanes(clip.path))
     return View(video, clip.frames) if clip.frames else video
