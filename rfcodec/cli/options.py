@@ -42,7 +42,7 @@ Raw = Annotated[
     typer.Option(
         "--raw",
         metavar="WxH@FPS:PIXELS",
-        help="What raw video does not say: 352x288@30:yuv420p10le.",
+        help="What raw video does not say: 352x288@30:nv12.",
         rich_help_panel=SOURCE,
     ),
 ]

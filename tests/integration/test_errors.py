@@ -297,7 +297,7 @@ def test_odd_settings_are_one_line_too(options, cli, clip_file, tmp_path):
 
 
 def test_a_usage_error_is_not_a_traceback(cli, clip_file, tmp_path):
-    for arguments in (["encode", clip_file], ["nonsense"], ["encode", clip_file, tmp_path / "a.rfv", "--bytes", "many"]):
+    for arguments in (["encode"], ["nonsense"], ["encode", clip_file, tmp_path / "a.rfv", "--bytes", "many"]):
         outcome = cli(*arguments)
         assert outcome.status == 2
         assert "Traceback" not in outcome.err

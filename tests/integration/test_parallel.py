@@ -126,6 +126,6 @@ def test_by_command_line(cli, clip_file, tmp_path):
     assert (tmp_path / "a.rfv").read_bytes() == (tmp_path / "b.rfv").read_bytes()
     decoded = cli("decode", tmp_path / "b.rfv", tmp_path / "b.mkv", "--jobs", "2", "--executor", "serial")
     assert decoded.status == 0, decoded.err
-    refused = cli("decode", tmp_path / "b.rfv", tmp_path / "b.mkv", "--jobs", "2", "--executor-set", "gpu=1")
+    refused = cli("decode", tmp_path / "b.rfv", tmp_path / "c.mkv", "--jobs", "2", "--executor-set", "gpu=1")
     assert refused.status == 1
     assert "gpus" in refused.err
