@@ -6,6 +6,7 @@
 import argparse
 import importlib
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ def result(case: Case, tree: Path) -> dict[str, object]:
     worst = max(runs, key=lambda run: run.megabytes, default=None)
     return {
         "part": case.part,
+        "commit": commit(tree),
         "name": case.name,
         "expected": case.expected,
         "passed": passed,
@@ -39,6 +41,12 @@ def result(case: Case, tree: Path) -> dict[str, object]:
         "seconds": round(max((run.computed for run in runs), default=0.0), 1),
         "whole seconds": round(time.monotonic() - start, 1),
     }
+
+
+def commit(tree: Path) -> str:
+    """The commit of a checkout; empty where it is none."""
+    done = subprocess.run(["git", "-C", tree, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def run_all(tree: Path, only: list[str], json_file: Path | None) -> None:
