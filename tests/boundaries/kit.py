@@ -258,8 +258,7 @@ def _resident(pid: int) -> float:
 
 
 READER = """
-import json, logging, sys, warnings
-from fractions import Fraction
+import inspect, json, logging, sys, warnings
 import numpy as np
 lines = []
 class Keep(logging.Handler):
@@ -269,8 +268,11 @@ warnings.showwarning = lambda message, *_: lines.append(str(message))
 from rfcodec.video.reader import open_video
 from rfcodec.support.words import parse_raw
 source, target, more = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-if "raw" in more: more["raw"] = parse_raw(more["raw"])
-if "fps" in more: more["fps"] = Fraction(more["fps"])
+if "raw" in more:
+    more["raw"] = parse_raw(more["raw"])
+    if "raw" not in inspect.signature(open_video).parameters:
+        from rfcodec.video.source import ReadOptions
+        more["reading"] = ReadOptions(raw=more.pop("raw"))
 with open_video(source, **more) as video:
     found = video.format
     frames = video.read(0, found.num_frames)

@@ -6,6 +6,7 @@
 import argparse
 import importlib
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ def result(case: Case, tree: Path) -> dict[str, object]:
     worst = max(runs, key=lambda run: run.megabytes, default=None)
     return {
         "part": case.part,
+        "commit": commit(tree),
         "name": case.name,
         "expected": case.expected,
         "passed": passed,
@@ -41,13 +43,21 @@ def result(case: Case, tree: Path) -> dict[str, object]:
     }
 
 
-def run_all(tree: Path, only: list[str], json_file: Path | None) -> None:
+def commit(tree: Path) -> str:
+    """The commit of a checkout; empty where it is none."""
+    done = subprocess.run(["git", "-C", tree, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def run_all(tree: Path, only: list[str], json_file: Path | None, again: bool) -> None:
     """Runs the cases one after the other; the JSON is written after each, so that a stop loses nothing."""
-    found: dict[str, object] = {}
-    if json_file and json_file.is_file() and only:
+    found: dict[str, dict[str, object]] = {}
+    if json_file and json_file.is_file() and (only or again):
         found = json.loads(json_file.read_text())
     for case in CASES:
         if only and not any(f"{case.part} {case.name}".startswith(word) for word in only):
+            continue
+        if again and found.get(f"{case.part} {case.name}", {}).get("passed"):
             continue
         told = result(case, tree)
         found[f"{case.part} {case.name}"] = told
@@ -58,7 +68,7 @@ def run_all(tree: Path, only: list[str], json_file: Path | None) -> None:
         )
         if json_file:
             json_file.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"{sum(bool(told['passed']) for told in found.values())} of {len(found)} pass")  # type: ignore[index]
+    print(f"{sum(bool(told['passed']) for told in found.values())} of {len(found)} pass")
 
 
 def table(before: Path, after: Path) -> str:
@@ -86,6 +96,7 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=HERE.parent.parent, help="the checkout under test")
     parser.add_argument("--json", type=Path, help="file for what came of the cases; with --only, its other cases are kept")
     parser.add_argument("--only", nargs="*", default=[], metavar="CASE", help="beginnings of `part name`, such as `B6`")
+    parser.add_argument("--again", action="store_true", help="run only what --json lacks or what did not pass")
     parser.add_argument("--table", nargs=2, type=Path, metavar=("BEFORE", "AFTER"), help="print the table of two runs")
     options = parser.parse_args()
     for name in MODULES:
@@ -93,7 +104,7 @@ def main() -> None:
     if options.table:
         print(table(*options.table))
     else:
-        run_all(options.tree.resolve(), options.only, options.json)
+        run_all(options.tree.resolve(), options.only, options.json, options.again)
 
 
 if __name__ == "__main__":
