@@ -162,6 +162,8 @@ def same_file(one: Path, other: Path) -> bool:
 
     Where nothing stands yet, their folders are compared, and their names without regard to case, as some systems do.
     """
+    if "\0" in f"{one}{other}":
+        return False  # no file has such a name
     one, other = Path(os.path.realpath(one)), Path(os.path.realpath(other))
     if one == other:
         return True
@@ -194,6 +196,8 @@ def _remove_abandoned(part: Path) -> None:
 
 def _checked(path: Path) -> Path:
     """Where the bytes go; raises OSError where what stands there must not be replaced."""
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "no name holds a zero byte")
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")

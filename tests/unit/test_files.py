@@ -158,6 +158,13 @@ def test_long_names_and_names_of_many_bytes(tmp_path):
     assert parts(tmp_path) == []
 
 
+def test_a_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(OutputError, match="zero byte"):
+        write_file(tmp_path / "a\0b", b"")
+    assert not same_file(tmp_path / "a\0b", tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_same_file_by_other_names(tmp_path):
     path, folder = tmp_path / "a.mp4", tmp_path / "folder"
     path.write_bytes(b"video")
