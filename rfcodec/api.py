@@ -222,9 +222,9 @@ def info(stream: Stream) -> StreamInfo:
     return describe(_read(stream)[0])
 
 
-def read_format(stream: Stream) -> VideoFormat:
-    """Size, length and speed of the video in a stream, from its headers alone."""
-    return _read(stream)[1].format
+def read_format(stream: Stream, partial: bool = False) -> VideoFormat:
+    """Size, length and speed of the video in a stream, from its headers alone; of one that is cut short with `partial`."""
+    return _read(stream, partial)[1].format
 
 
 def caption(video: Input, model: str = "auto", frames: int = 8, device: str = "cpu") -> str:

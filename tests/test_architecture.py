@@ -171,7 +171,7 @@ def test_the_command_line_is_frozen():
         ["encode", "decode", "info", "verify", "play", "calibrate", "sweep", "demo", "backbones", "codebooks", "modes"]
     )
     options = [name for parameter in command.commands["encode"].params for name in parameter.opts]
-    source = ["--raw", "--fps", "--vfr", "--stream", "--strict", "--deinterlace"]
+    source = ["--raw", "--fps", "--vfr", "--stream", "--strict", "--deinterlace", "--tonemap"]
     machine = ["--device", "--threads", "--offload", "--fetch"]
     workers = ["--jobs", "--executor", "--executor-set"]
     limits = ["--max-pixels", "--max-frames", "--max-memory"]

@@ -93,7 +93,7 @@ def decode_to_file(
     """Decodes GOP by GOP into a writer, which has a name for the report."""
     writer, name = output
     spending = Spending(runtime.device)
-    video = api.read_format(source)
+    video = api.read_format(source, partial)
     pieces = api.decode(source, frames=frames, partial=partial, runtime=runtime)
     digests: list[bool] = []
     count = 0

@@ -74,6 +74,6 @@ def decode(
     allowed = limits(max_pixels, max_frames, max_memory)
     where = runtime(device, threads, offload, fetch=fetch, **moved, **shown, **shared, **allowed)
     selected, stream = parse_frames(frames), stream_source(Path(source))
-    writer = VideoWriter(target, read_format(stream), pad_even=pad_even, first=selected[0] or 0)
+    writer = VideoWriter(target, read_format(stream, partial), pad_even=pad_even, first=selected[0] or 0)
     with reporting(target):
         decode_to_file(stream, (writer, target), selected, partial, where, as_json)

@@ -9,7 +9,22 @@ from typing import IO, Annotated, cast
 
 import typer
 
-from rfcodec.cli.options import ClosingSteps, Device, Frames, Offload, Overrides, Realism, Threads, Where, runtime
+from rfcodec.cli.options import (
+    ClosingSteps,
+    Device,
+    Fetch,
+    Frames,
+    MaxFrames,
+    MaxMemory,
+    MaxPixels,
+    Offload,
+    Overrides,
+    Realism,
+    Threads,
+    Where,
+    limits,
+    runtime,
+)
 from rfcodec.errors import ConfigError, OutputError
 from rfcodec.support.words import parse_frames, parse_settings
 
@@ -27,15 +42,21 @@ def play(
     device: Device = "cpu",
     threads: Threads = None,
     offload: Offload = "none",
+    fetch: Fetch = False,
+    max_pixels: MaxPixels = None,
+    max_frames: MaxFrames = None,
+    max_memory: MaxMemory = None,
 ) -> None:
     """Show a file in ffplay or mpv, frame by frame as it is decoded."""
     from rfcodec.api import read_format
     from rfcodec.cli.console import decode_to_file
     from rfcodec.video.writer import VideoWriter
 
-    shown = {"realism": realism, "closing_steps": closing_steps}
-    where = runtime(device, threads, offload, weights=backbone, overrides=parse_settings(overrides or []), **shown)
-    video, selected = read_format(source), parse_frames(frames)
+    shown: dict[str, float | None] = {"realism": realism, "closing_steps": closing_steps}
+    shown |= limits(max_pixels, max_frames, max_memory)
+    moved = {"weights": backbone, "overrides": parse_settings(overrides or [])}
+    where = runtime(device, threads, offload, fetch=fetch, **moved, **shown)
+    video, selected = read_format(source, partial), parse_frames(frames)
 
     def write(pipe: IO[bytes]) -> None:
         decode_to_file(source, (VideoWriter(pipe, video), source.name), selected, partial, where)

@@ -41,7 +41,7 @@ def _import_failure() -> str:
 def _declare_operators() -> None:
     from torch.library import Library
 
-    logging.getLogger(__name__).info("torchvision's compiled operators do not load; declaring %s", ", ".join(_MISSING))
+    logging.getLogger(__name__).debug("torchvision's compiled operators do not load; declaring %s", ", ".join(_MISSING))
     # A fragment adds to a namespace that may exist; it lives only as long as the object.
     library = Library("torchvision", "FRAGMENT")
     for name in _MISSING:
