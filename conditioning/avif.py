@@ -23,7 +23,8 @@ def check_size(data: bytes, size: tuple[int, int]) -> None:
         raise InvalidField("an AVIF still does not say where its one item is")
     found = list(_picture_sizes(_item(data, places[0])))
     if not found or any(one != size for one in found):
-        raise InvalidField(f"an AVIF still holds a picture of {found or 'no size'}, not {size}")
+        sizes = ", ".join(f"{width}x{height}" for width, height in found) or "none"
+        raise InvalidField(f"the size of an AVIF still is {sizes}, not {size[0]}x{size[1]}")
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

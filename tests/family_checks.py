@@ -220,8 +220,8 @@ DECODE = """
 import json, sys, numpy as np
 from rfcodec import api
 report = []
-for path in sys.argv[1:]:
-    pieces = list(api.decode(path))
+for path, model in zip(sys.argv[1::2], sys.argv[2::2]):
+    pieces = list(api.decode(path, backbone=model))
     np.save(path + ".npy", np.concatenate([piece.frames for piece in pieces]))
     report.append([piece.digest_ok for piece in pieces])
 print("REPORT" + json.dumps(report))
@@ -234,9 +234,9 @@ def round_trips(names, folder):
     for name in names:
         model = tiny_models.save(name, Path(folder) / name)
         done |= {(name, known): encode(model, known, Path(folder)) for known in conditions(name) if known in MODES}
-    paths = [str(path) for path, _ in done.values()]
+    words = [str(word) for (name, _), (path, _) in done.items() for word in (path, Path(folder) / name)]
     env = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", DECODE, *paths]
+    command = [sys.executable, "-c", DECODE, *words]
     run = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
     report = json.loads(run.stdout.rpartition("REPORT")[2])

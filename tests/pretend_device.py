@@ -116,7 +116,7 @@ def code(model, mode, still, out):
     runtime, settings = RuntimeConfig(device="pretend"), {"mode": mode, "still": still, "bytes": 4000, "gop": 9}
     frames = family_checks.frames_of(10, 72, 56)
     api.encode(frames, out, backbone=str(model), runtime=runtime, **settings, **family_checks.FEW)
-    return [piece.digest_ok for piece in api.decode(out, runtime=runtime)]
+    return [piece.digest_ok for piece in api.decode(out, backbone=str(model), runtime=runtime)]
 
 
 if __name__ == "__main__":

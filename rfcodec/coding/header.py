@@ -41,9 +41,8 @@ def open_backbone(
     opener = find_opener(BackboneRequest(found, trusted or runtime.weights is not None, weights))
     if not trusted and isinstance(opener, Screening):
         opener.screen({key: value for key, value in told.items() if key not in ours})
-    opened = opener(runtime, told | ours)
-    log.debug("%s is open on %s: %s", found, runtime.device, opened.identity)
-    return opened
+    log.debug("opening %s on %s", found, runtime.device)
+    return opener(runtime, told | ours)
 
 
 def read_options(text: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ def as_video(
     `reading.fps` (default 25). Raises InputError, FrameSizeError, FrameRangeError, VideoReadError.
     """
     if size is not None and (len(size) != 2 or min(size) < 1):
-        raise FrameSizeError(f"size is {size}; legal: (width, height), both at least 1")
+        raise FrameSizeError(f"size is {'x'.join(map(str, size))}; legal: (width, height), both at least 1")
     in_memory = _in_memory(given, reading.fps or DEFAULT_FPS)
     if reading != ReadOptions() and in_memory is given:
         raise InputError("fps is for arrays and files, as are all options of reading: an object with `read` has its own")

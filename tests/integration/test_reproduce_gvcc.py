@@ -61,7 +61,7 @@ def test_the_papers_protocol_in_all_modes(run):
     for clip in ("there", "back"):
         for mode, frames in (("t2v", 10), ("i2v", 10), ("flf2v", 9)):
             preset, default = (found[clip, mode, "gvcc", method] for method in ("gvcc", "default"))
-            assert preset["video"] == {"width": 44, "height": 36, "num_frames": frames, "fps": "25"}
+            assert preset["video"] == {"width": 44, "height": 36, "num_frames": frames, "fps": "25", "sample_aspect": "1"}
             assert len(preset["series"]["psnr"]) == frames
             purposes = preset["stream"]["bytes_by_purpose"]
             counted = preset["rate"]["paper_bpp"] * 44 * 36 * frames / 8

@@ -272,7 +272,7 @@ def test_a_point_of_a_protocol_of_its_own_is_made_once(clip_file, tmp_path, monk
     assert jobs[0].key != jobs[1].key
     store, worker = Store(tmp_path), PointWorker(ALONE)
     point = make_point(jobs[0], store, worker)
-    shown = {"width": 32, "height": 24, "num_frames": 5, "sample_aspect": "1"}
+    shown = {"width": 32, "height": 24, "num_frames": 5, "sample_aspect": "15/16"}
     assert point["video"] == shown | {"fps": point["video"]["fps"]}
     assert point["protocol"] == "gvcc"
     assert point["rate"]["paper_bpp"] < point["rate"]["bpp"]

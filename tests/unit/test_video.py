@@ -342,7 +342,7 @@ def test_truncated_files_give_their_whole_frames_or_an_error(tmp_path, suffix):
 
 def in_mp4(path, frames, flags="faststart"):
     """An mp4; with its index in front it opens whatever is cut off behind."""
-    with av.open(path, "w", options={"movflags": flags}) as container:
+    with av.open(path, "w", options={"movflags": flags} if flags else {}) as container:
         stream = container.add_stream("libx264", rate=25, options={"qp": "10"})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"

@@ -124,7 +124,7 @@ def load_dataset(
     names = _wanted(only, dataset.clips, source)
     found = _find(dataset, root, names)
     if missing := [name for name in names if found[name] is None]:
-        raise InputError(_missing(dataset, missing, f"dataset {source}: {len(missing)} of {len(names)}", root))
+        raise InputError(*_missing(dataset, missing, f"dataset {source}: {len(missing)} of {len(names)}", root))
     clips = [dataset.clip(name, path) for name, path in found.items() if path]
     for clip in clips if verify else ():
         _verify(clip, dataset)
@@ -180,12 +180,12 @@ def _find(dataset: _Dataset, root: Path, names: Sequence[str]) -> dict[str, Path
     return found
 
 
-def _missing(dataset: _Dataset, names: Sequence[str], how_many: str, root: Path) -> str:
+def _missing(dataset: _Dataset, names: Sequence[str], how_many: str, root: Path) -> list[str]:
     lines = [f"{how_many} clips are not below {root}:"]
     for name in names:
         address = dataset.clips[name].get
         lines.append(f"  {name}: looked for {', '.join(dataset.spellings(name))}" + (f"; get {address}" if address else ""))
-    return "\n".join([*lines, dataset.origin()])
+    return [*lines, dataset.origin()]
 
 
 def _verify(clip: Clip, dataset: _Dataset) -> None:
