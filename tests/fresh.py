@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
@@ -22,7 +23,7 @@ def call(*arguments):
     from rfcodec.cli.app import main
 
     out, err = io.StringIO(), io.StringIO()
-    argv, show = sys.argv, warnings.showwarning
+    argv, show, level = sys.argv, warnings.showwarning, logging.getLogger("rfcodec").level
     sys.argv, status = ["rfcodec", *map(str, arguments)], 0
     try:
         with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
@@ -32,6 +33,7 @@ def call(*arguments):
         status = int(stop.code or 0)
     finally:
         sys.argv, warnings.showwarning = argv, show
+        logging.getLogger("rfcodec").setLevel(level)
     return Outcome(status, out.getvalue(), err.getvalue())
 
 

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from rfcodec.errors import ConfigError, InputError
+from rfcodec.errors import ConfigError
 from rfcodec.errors import printable as printable
 from rfcodec.support.speed import parse_speed
 
@@ -37,14 +37,14 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_raw(text: str) -> "RawLayout":
-    """Size, speed and pixel format of raw video from WxH[@FPS][:PIXELS]; raises ConfigError."""
+    """Size, speed and pixel format of raw video from WxH[@FPS][:PIXELS]; raises ConfigError, InputError."""
     from rfcodec.types import RawLayout  # NumPy is not loaded for --help
 
     shape, _, pixels = text.partition(":")
     size, _, fps = shape.partition("@")
     try:
         return RawLayout(*parse_size(size), parse_speed(fps or "25"), pixels or "yuv420p")
-    except (ConfigError, InputError):
+    except ConfigError:
         raise ConfigError(f"--raw is {text!r}; write WxH@FPS:PIXELS, such as 352x288@30:yuv420p10le") from None
 
 
