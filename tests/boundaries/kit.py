@@ -143,7 +143,8 @@ class Bench:
         self, name: str, *words: object, source: str = "testsrc2", frames: int = 9, size: str = SIZE, rate: Any = 25
     ) -> Path:
         """A clip of a lavfi source; `words` are further arguments of ffmpeg."""
-        made = f"{source}=size={size}:rate={rate}"
+        # the source rounds odd sizes down, the filter does not
+        made = f"{source}=size={size}:rate={rate},scale={size.replace('x', ':')}"
         self.ffmpeg("-f", "lavfi", "-i", made, "-frames:v", frames, *words, name)
         return self.path(name)
 

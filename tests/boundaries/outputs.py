@@ -170,7 +170,7 @@ def _(bench):
 
 @case("C17", "encode a.mp4 alone", "a.rfv, with a budget that is stated")
 def _(bench):
-    bench.clip("a.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=5)
+    bench.clip("a.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=5, size="128x96")
     run = bench.rfcodec("encode", "a.mp4", "--backbone", "gaussian", "--steps", "4")
     return wrong_unless(
         run.status == 0 and bench.path("a.rfv").is_file() and "bpp" in (run.err + run.out.decode()),
