@@ -95,8 +95,8 @@ def find_source(name: str, trusted: bool = True) -> Source:
         return Source(name, checkpoints()[name])
     if not trusted and not name.startswith(LIVE):
         raise UnknownPlugin(
-            f"the stream names the model {name!r}: say where it is with --backbone (backbone=... in Python), if you trust it; "
-            "a stream alone opens what is known by name"
+            f"the stream names the model {name!r}: say where it is with --backbone (backbone=... in Python), if you trust "
+            "it; a stream alone opens what is known by name"
         )
     if (Path(name) / MODEL_INDEX).is_file() or (HUB_ID.fullmatch(name) and not Path(name).exists()):
         return Source(name)
