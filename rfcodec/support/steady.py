@@ -21,8 +21,9 @@ def steady_arithmetic() -> Iterator[None]:
     Streams depend on the last digits, so that a caller's settings must not reach them. What was set before is restored.
     Default type and determinism are values of the process: other threads see them change.
     """
-    dtype, deterministic = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    dtype, warn_only = torch.get_default_dtype(), torch.is_deterministic_algorithms_warn_only_enabled()
+    # setting it imports torch's compiler, which takes seconds
+    deterministic = torch.are_deterministic_algorithms_enabled()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.device("cpu"))
@@ -31,11 +32,13 @@ def steady_arithmetic() -> Iterator[None]:
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         try:
             torch.set_default_dtype(torch.float32)
-            torch.use_deterministic_algorithms(False)
+            if deterministic:
+                torch.use_deterministic_algorithms(False)
             yield
         finally:
             torch.set_default_dtype(dtype)
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            if deterministic:
+                torch.use_deterministic_algorithms(True, warn_only=warn_only)
 
 
 def steadily(make: Callable[Arguments, Iterator[Item]]) -> Callable[Arguments, Iterator[Item]]:

@@ -102,3 +102,9 @@ def test_a_generator_that_is_left_is_closed_at_once():
         assert next(made) == torch.float32
         made.close()
     assert closed
+
+
+def test_the_compiler_of_torch_is_not_imported(process):
+    code = "import sys\nfrom rfcodec.support.steady import steady_arithmetic\nwith steady_arithmetic():\n    pass\n"
+    done = process("-c", code + "print('torch._dynamo' in sys.modules)")
+    assert done.out.split() == ["False"], done.err
