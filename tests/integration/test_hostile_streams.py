@@ -381,7 +381,7 @@ def test_an_avif_larger_than_it_says_is_refused_before_it_is_decoded(monkeypatch
 
     data = hostile_streams.huge_avif(512)
     monkeypatch.setattr("PIL.Image.open", opened)
-    with pytest.raises(InvalidField, match=r"\[\(512, 512\)\], not \(16, 16\)"):
+    with pytest.raises(InvalidField, match="512x512, not 16x16"):
         list(api.decode(data))
 
 
