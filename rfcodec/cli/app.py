@@ -133,8 +133,7 @@ def verify(
     from rfcodec.cli.streams import stream_source
     from rfcodec.cli.verify import verify as run
 
-    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
-    reading = read_options(fps, raw, **how)
+    reading = read_options(raw, fps, vfr=vfr, stream=video_stream, strict=strict, deinterlace=deinterlace, tone_map=tonemap)
     shown = {"realism": realism, "closing_steps": closing_steps} | limits(max_pixels, max_frames, max_memory)
     where = runtime(
         device, threads, offload, fetch=fetch, weights=backbone, overrides=parse_settings(overrides or []), **shown
@@ -188,8 +187,7 @@ def calibrate(
     from rfcodec.video.inputs import as_video
 
     stream, _ = configure("default", {"backbone": backbone, "mode": mode, "gop": gop} | parse_settings(settings or []))
-    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
-    reading = read_options(fps, raw, **how)
+    reading = read_options(raw, fps, vfr=vfr, stream=video_stream, strict=strict, deinterlace=deinterlace, tone_map=tonemap)
     opened = partial(as_video, size=parse_size(size) if size else None, reading=reading)
     where = runtime(device, threads, offload, fetch=fetch)
     with calibration_watcher() as watch:

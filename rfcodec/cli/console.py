@@ -91,9 +91,8 @@ def decode_to_file(
     as_json: bool = False,
 ) -> None:
     """Decodes GOP by GOP into a writer, which has a name for the report."""
-    writer, name = output
+    (writer, name), total = output, output[0].format.num_frames
     spending = Spending(runtime.device)
-    video = api.read_format(source, partial)
     pieces = api.decode(source, frames=frames, partial=partial, runtime=runtime)
     digests: list[bool] = []
     count = 0
@@ -104,7 +103,7 @@ def decode_to_file(
             count += len(piece.frames)
             digests += [] if piece.digest_ok is None else [piece.digest_ok]
             last = piece.start + len(piece.frames)
-            news: dict[str, Any] = {"total": float(video.num_frames), "news": f"frame {last} of {video.num_frames}"}
+            news: dict[str, Any] = {"total": float(total), "news": f"frame {last} of {total}"}
             progress.update(task, description="decoding", completed=last, **news)
     decode_report(name, count, digests, spending, as_json)
 

@@ -195,8 +195,7 @@ def encode(
     chosen = {name: value for name, value in named.items() if value is not None} | parse_settings(settings or [])
     if caption is not None and "prompt" in chosen:
         raise ConfigError("--caption writes the prompt, and a prompt is given too; leave one of them out")
-    how = {"vfr": vfr, "stream": video_stream, "strict": strict, "deinterlace": deinterlace, "tone_map": tonemap}
-    reading = read_options(fps, raw, **how)
+    reading = read_options(raw, fps, vfr=vfr, stream=video_stream, strict=strict, deinterlace=deinterlace, tone_map=tonemap)
     stream, effort = configure(preset, chosen)
     shared = {"jobs": jobs, "executor": executor, "executor_options": parse_words(executor_options or [])}
     where = runtime(device, threads, offload, fetch=fetch, **shared, **limits(max_pixels, max_frames, max_memory))

@@ -196,7 +196,7 @@ def limits(max_pixels: str | None, max_frames: str | None, max_memory: str | Non
     return {name: parse_amount(text) for name, text in given.items() if text is not None}
 
 
-def read_options(fps: str | None, raw: str | None, **more: Any) -> Any:
+def read_options(raw: str | None, fps: str | None, **more: Any) -> Any:
     """How the source is read; `more` are fields of ReadOptions. Raises ConfigError, InputError."""
     from rfcodec.video.source import ReadOptions
 

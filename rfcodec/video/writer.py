@@ -93,7 +93,7 @@ class VideoWriter:
     def __init__(
         self, target: str | Path | IO[bytes], video_format: VideoFormat, *, pad_even: bool = False, first: int = 0
     ) -> None:
-        self._target, self._format, self._first = target, video_format, first
+        self._target, self.format, self._first = target, video_format, first
         self._name = "standard output" if target == STANDARD or not isinstance(target, str | Path) else str(target)
         self._pattern = picture_pattern(target) if isinstance(target, str | Path) else None
         self._kind = None if self._pattern else self._found_kind()
@@ -122,7 +122,7 @@ class VideoWriter:
     def write(self, frames: Frames) -> None:
         """Appends frames; raises FrameSizeError where their size is not that of the format."""
         check_frames(frames)
-        expected = (self._format.height, self._format.width)
+        expected = (self.format.height, self.format.width)
         if frames.shape[1:3] != expected:
             raise FrameSizeError(f"frames of {frames.shape[1:3]} rows, columns: must be {expected}")
         if any(self._padding):
@@ -147,10 +147,10 @@ class VideoWriter:
         if self._pattern:
             return picture_files(self._pattern, self._first)
         right, below = self._padding
-        video = replace(self._format, width=self._format.width + right, height=self._format.height + below)
+        video = replace(self.format, width=self.format.width + right, height=self.format.height + below)
         if self._kind is None or self._kind is _Y4M or not isinstance(self._target, str | Path):
             return y4m_file(self._target, video)
-        _tell(self._kind, self._format, self._padding)
+        _tell(self._kind, self.format, self._padding)
         return _coded(Path(self._target), self._kind, video)
 
 

@@ -48,9 +48,19 @@ class PretrainedPipelines:
         return rows
 
 
+class _Screened:
+    """Of the options of a stream, those that are for the user alone are refused."""
+
+    def screen(self, options: Options) -> None:
+        """Raises ConfigError for options that name files or code, or have something fetched or compiled."""
+        from rfcodec.backbones.diffusers.options import refuse_machine_options
+
+        refuse_machine_options(options)
+
+
 @final
 @dataclass(frozen=True)
-class NamedPipeline:
+class NamedPipeline(_Screened):
     """Opens a pipeline by name; one that a stream named is not `trusted`. `weights` is the hash it must have, or b""."""
 
     source: Source
@@ -62,12 +72,6 @@ class NamedPipeline:
         from rfcodec.backbones.diffusers.loading import open_source
 
         return open_source(runtime, options, self.source, self.trusted, self.weights)
-
-    def screen(self, options: Options) -> None:
-        """Raises ConfigError for options that name files or code, or have something fetched or compiled."""
-        from rfcodec.backbones.diffusers.options import refuse_machine_options
-
-        refuse_machine_options(options)
 
     def describe(self, options: Options, size: Size) -> Facts:
         """What it takes, needs and costs, whose it is, and whether it is here; raises MissingWeights."""
@@ -87,7 +91,7 @@ class NamedPipeline:
 
 @final
 @dataclass(frozen=True)
-class LivePipeline:
+class LivePipeline(_Screened):
     """Opens a pipeline that is there already."""
 
     pipe: Pipeline
@@ -97,9 +101,3 @@ class LivePipeline:
         from rfcodec.backbones.diffusers.loading import open_live
 
         return open_live(self.pipe, options)
-
-    def screen(self, options: Options) -> None:
-        """Raises ConfigError for options that name files or code, or have something fetched or compiled."""
-        from rfcodec.backbones.diffusers.options import refuse_machine_options
-
-        refuse_machine_options(options)
